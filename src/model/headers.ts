@@ -1,0 +1,65 @@
+/**
+ * Headers as they travel: a flat list, name then value, in the order and spelling in which they arrived. Look-ups
+ * ignore case; nothing is copied until something changes. A flat list cannot be polluted by a header called
+ * `__proto__`, keeps repeated lines apart, and needs no second form for forwarding.
+ */
+export type Headers = string[];
+
+/** The value of the first line of that name, or undefined. `lower` is lower-case. */
+export function getHeader(headers: readonly string[], lower: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (sameName(headers[i]!, lower)) return headers[i + 1];
+  }
+  return undefined;
+}
+
+/** Every value of that name, in order. */
+export function getHeaders(headers: readonly string[], lower: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (sameName(headers[i]!, lower)) values.push(headers[i + 1]!);
+  }
+  return values;
+}
+
+/** Replaces the first line of that name and removes the others, or adds the line at the end. */
+export function setHeader(headers: Headers, name: string, value: string): void {
+  const lower = name.toLowerCase();
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!sameName(headers[i]!, lower)) continue;
+    headers[i] = name;
+    headers[i + 1] = value;
+    removeFrom(headers, lower, i + 2);
+    return;
+  }
+  headers.push(name, value);
+}
+
+/** Removes every line of that name. `lower` is lower-case. */
+export function removeHeader(headers: Headers, lower: string): void {
+  removeFrom(headers, lower, 0);
+}
+
+function removeFrom(headers: Headers, lower: string, from: number): void {
+  let kept = from;
+  for (let i = from; i < headers.length; i += 2) {
+    if (sameName(headers[i]!, lower)) continue;
+    if (kept !== i) {
+      headers[kept] = headers[i]!;
+      headers[kept + 1] = headers[i + 1]!;
+    }
+    kept += 2;
+  }
+  headers.length = kept;
+}
+
+/** Whether a comma-separated list value has that member. `lower` is lower-case. */
+export function hasToken(value: string, lower: string): boolean {
+  if (value.length === lower.length) return value.toLowerCase() === lower;
+  return value.split(",").some((part) => part.trim().toLowerCase() === lower);
+}
+
+// Lengths differ far more often than letters do, so most comparisons cost one integer.
+export function sameName(name: string, lower: string): boolean {
+  return name.length === lower.length && (name === lower || name.toLowerCase() === lower);
+}

@@ -1,0 +1,69 @@
+import type { Exchange, Reply } from "./exchange.ts";
+
+export interface Logger {
+  debug(fields: Record<string, unknown>, message: string): void;
+  info(fields: Record<string, unknown>, message: string): void;
+  warn(fields: Record<string, unknown>, message: string): void;
+  error(fields: Record<string, unknown>, message: string): void;
+}
+
+export interface Counter {
+  add(n: number): void;
+}
+
+/** What a middleware is given instead of importing it: the outside world, and who it is. */
+export interface Host {
+  /** `limit@docker`: the middleware as it was declared. */
+  readonly name: string;
+  /** `app@docker`: the router (or service) this instance works for. */
+  readonly owner: string;
+  /** Wall clock, milliseconds since 1970. */
+  readonly nowMs: () => number;
+  /** Monotonic clock, milliseconds. */
+  readonly tickMs: () => number;
+  readonly log: Logger;
+  /** A counter in the metrics, labelled with the middleware and the router. */
+  readonly counter: (name: string, help: string) => Counter;
+  /** Memory of the size that `sharedBytes` asked for: the same in all threads, kept across configuration changes. */
+  readonly shared: SharedArrayBuffer | undefined;
+  /** An HTTP request of our own (forward auth, key sets), never following redirects. Rejects on network failure. */
+  readonly fetch: (request: FetchRequest) => Promise<FetchReply>;
+  /** Sends the exchange's request to a service and gives its whole reply, as `errors` needs. */
+  readonly call: (service: string, request: CallRequest, exchange: Exchange) => Promise<Reply>;
+  /** Reads the request body into memory, at most `bytesMax`; the exchange then has a body that can flow again. Resolves to undefined when it is larger. */
+  readonly gatherRequest: (exchange: Exchange, bytesMax: number) => Promise<Buffer | undefined>;
+  /** The same for the reply's body. */
+  readonly gatherReply: (exchange: Exchange, bytesMax: number) => Promise<Buffer | undefined>;
+  /** Reads a whole text file when the middleware is made (`usersFile`); throws with a reason. Never on a request. */
+  readonly readFile: (path: string) => string;
+}
+
+export interface FetchRequest {
+  readonly url: string;
+  readonly method: string;
+  /** Flat list. */
+  readonly headers: readonly string[];
+  readonly body?: Buffer;
+  readonly timeoutMs: number;
+  readonly replyBytesMax: number;
+  readonly tls?: {
+    readonly ca?: string;
+    readonly cert?: string;
+    readonly key?: string;
+    readonly insecureSkipVerify: boolean;
+  };
+}
+
+export interface FetchReply {
+  readonly status: number;
+  readonly headers: readonly string[];
+  readonly body: Buffer;
+}
+
+export interface CallRequest {
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly query: string | undefined;
+  readonly headers: readonly string[];
+}

@@ -1,0 +1,22 @@
+import type { Exchange } from "./exchange.ts";
+import type { Hooks } from "./middleware.ts";
+import type { Service } from "./service.ts";
+
+/** A router, compiled: where a matched request goes and what happens on its way. */
+export interface Route {
+  /** `app@docker`. */
+  readonly name: string;
+  readonly rule: string;
+  /** In the order of the request; replies walk them backwards. */
+  readonly hooks: readonly Hooks[];
+  readonly service: Service;
+  /** Name of the TLS options its hosts must have been connected with (421 otherwise); undefined without TLS. */
+  readonly tlsOptions: string | undefined;
+  readonly accessLog: boolean;
+  readonly metrics: boolean;
+  readonly tracing: boolean;
+}
+
+export interface RouteTable {
+  match(exchange: Exchange): Route | undefined;
+}

@@ -1,0 +1,35 @@
+import type { Exchange, Reply } from "./exchange.ts";
+import type { Fault } from "./fault.ts";
+import type { Hooks } from "./middleware.ts";
+import type { ServerSpec } from "./snapshot.ts";
+
+/** A service, compiled. Composite services (weighted, mirroring, failover) choose among others. */
+export interface Service {
+  /** `app@docker`. */
+  readonly name: string;
+  /** Whether some server of it may take a request now. */
+  available(): boolean;
+  /** Walks down to the service that has servers. */
+  choose(exchange: Exchange): Leaf;
+}
+
+/** A service that answers by itself or has servers. */
+export interface Leaf {
+  readonly name: string;
+  /** Service-level middlewares. */
+  readonly hooks: readonly Hooks[];
+  /** Set for services inside the proxy (`ping@internal`). */
+  readonly answer: ((exchange: Exchange) => Reply | Promise<Reply>) | undefined;
+  /** The next server to try, or the fault that says why there is none. `tried` holds those that failed already. */
+  pick(exchange: Exchange, tried: readonly Server[] | undefined): Server | Fault;
+  readonly passHostHeader: boolean;
+}
+
+/** One server of a service in this thread: where it is, how it does, and its connections. */
+export interface Server {
+  readonly spec: ServerSpec;
+  /** Requests under way from this thread. */
+  inFlight: number;
+  /** Whether health checks and outlier detection let it take requests. */
+  up(): boolean;
+}

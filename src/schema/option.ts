@@ -1,0 +1,393 @@
+import { nearest } from "../lib/nearest.ts";
+import { Node, type Place } from "./node.ts";
+import type { Problem } from "./problem.ts";
+
+/** What reading needs from outside: somewhere to put problems, and a way to fetch a secret that is kept elsewhere. */
+export interface Reader {
+  report(problem: Problem): void;
+  /** Resolves `file:/run/secrets/x` or `env:NAME`. Throws `Unreadable` with a reason a person can act on. */
+  secret(reference: string): string;
+}
+
+/** Thrown by a kind's `read` when the text is not of that kind; the message says what was expected. */
+export class Unreadable extends Error {}
+
+export type Form = "scalar" | "list" | "map" | "group";
+
+/** How values of one kind are written, read, shown and described. Kinds know nothing of what an option is for. */
+export interface Kind<T> {
+  /** A noun phrase for people: `duration`, `list of CIDR`. */
+  readonly name: string;
+  readonly form: Form;
+  /** JSON Schema of one value, for editors. */
+  readonly json: () => Record<string, unknown>;
+  /** Reads the node. Returns undefined after reporting a problem. */
+  read(node: Node, reader: Reader, about: About): T | undefined;
+  /** The value as a person would write it in JSON: durations as `1m30s`, secrets never masked here. */
+  show(value: T): unknown;
+  /** The value of an option that was not written and has no default. */
+  readonly empty?: () => T;
+  readonly choices?: readonly string[];
+  /** Element kind of lists and maps. */
+  readonly of?: Kind<unknown>;
+  /** Members of a group. */
+  readonly options?: Options;
+  /** The group may be switched on by its bare name: `tls=true`, `tls: {}`, `--api`. */
+  readonly enabler?: boolean;
+}
+
+/** What is said to people about one option. Everything else is said by its kind. */
+export interface About {
+  /** One sentence. */
+  readonly doc: string;
+  /** As a person would write it. */
+  readonly default?: string;
+  /** The group is there even when nobody writes it, with its members' defaults. */
+  readonly always?: true;
+  readonly required?: true;
+  /** Shown masked everywhere; may be given as `file:/run/secrets/x` or `env:NAME`. */
+  readonly secret?: true;
+  readonly example?: string;
+  /** Ours, not Traefik's. */
+  readonly added?: true;
+  /** Read, but it has had no effect for years; says why, as a warning. */
+  readonly obsolete?: string;
+  /** Known, but refused when used; says why and what to do instead. */
+  readonly refused?: string;
+}
+
+export interface Option<T> {
+  readonly about: About;
+  readonly kind: Kind<unknown>;
+  /** For the compiler only: the type of the value. Never set. */
+  readonly type?: T;
+}
+
+export type Options = { readonly [name: string]: Option<unknown> };
+export type Values<O extends Options> = {
+  readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never;
+};
+
+type Given<T, A extends About> = A extends { default: string } | { required: true } | { always: true }
+  ? T
+  : T extends readonly unknown[] | ReadonlyMap<string, unknown>
+    ? T
+    : T | undefined;
+
+/** A kind that makes an option when it is called with what to say about it: `duration({ doc, default: "10s" })`. */
+export interface KindMaker<T> {
+  <const A extends About>(about: A): Option<Given<T, A>>;
+  readonly kind: Kind<T>;
+}
+
+export function maker<T>(kind: Kind<T>): KindMaker<T> {
+  const make = (about: About) => ({ about, kind: kind as Kind<unknown> });
+  return Object.assign(make, { kind }) as KindMaker<T>;
+}
+
+/** Makes a kind whose values are written as one text. `read` throws `Unreadable`. */
+export function scalar<T>(
+  name: string,
+  read: (text: string) => T,
+  extra: { json?: Record<string, unknown>; show?: (value: T) => unknown; choices?: readonly string[] } = {},
+): KindMaker<T> {
+  return maker<T>({
+    name,
+    form: "scalar",
+    json: () => extra.json ?? { type: "string" },
+    show: extra.show ?? ((value) => value),
+    ...(extra.choices && { choices: extra.choices }),
+    read(node, reader, about) {
+      const text = scalarText(node, reader, name);
+      if (text === undefined) return undefined;
+      try {
+        const isReference = about.secret === true && /^(?:file|env):/.test(text);
+        return read(isReference ? reader.secret(text) : text);
+      } catch (error) {
+        if (!(error instanceof Unreadable)) throw error;
+        const found = about.secret ? "a secret value" : quote(text);
+        const suggestion = extra.choices && nearest(text, extra.choices);
+        complain(reader, node.place, "bad-value", `${error.message}, found ${found}`, suggestion);
+        return undefined;
+      }
+    },
+  });
+}
+
+function scalarText(node: Node, reader: Reader, expected: string): string | undefined {
+  if (node.value !== undefined && node.value !== null) return String(node.value);
+  const inside = node.items
+    ? "a list"
+    : node.children
+      ? [...node.children.values()].map((c) => c.name).join(", ")
+      : "";
+  if (inside !== "")
+    complain(reader, node.place, "bad-value", `expected one ${expected}, found ${inside} inside it`);
+  return undefined;
+}
+
+/** A list: comma separated in one text, `[0]` indices, or a list of the file format. Never undefined: absent is empty. */
+export function list<T>(of: KindMaker<T>): KindMaker<readonly T[]> {
+  const element = of.kind;
+  return maker<readonly T[]>({
+    name: `list of ${element.name}`,
+    form: "list",
+    of: element as Kind<unknown>,
+    json: () => ({ type: "array", items: element.json() }),
+    show: (values) => values.map((value) => element.show(value)),
+    empty: () => [],
+    read(node, reader, about) {
+      const nodes = node.items ?? splitList(node, element, reader);
+      const values: T[] = [];
+      for (const item of nodes) {
+        const value = element.read(item, reader, about);
+        if (value !== undefined) values.push(value);
+      }
+      return values;
+    },
+  });
+}
+
+function splitList(node: Node, element: Kind<unknown>, reader: Reader): Node[] {
+  if (element.form === "group") {
+    const what = `expected numbered entries such as ${node.name}[0]`;
+    complain(
+      reader,
+      node.place,
+      "bad-value",
+      `${what}, found ${node.children ? "names without a number" : quote(String(node.value))}`,
+    );
+    return [];
+  }
+  const text = scalarText(node, reader, `list of ${element.name}`);
+  if (text === undefined || text === "") return [];
+  return text.split(",").map((part) => leaf(node.name, node.place, part.trim()));
+}
+
+/** Values under names that the user chooses. Never undefined: absent is empty. */
+export function mapOf<T>(of: KindMaker<T>): KindMaker<ReadonlyMap<string, T>> {
+  const element = of.kind;
+  return maker<ReadonlyMap<string, T>>({
+    name: `map of ${element.name}`,
+    form: "map",
+    of: element as Kind<unknown>,
+    json: () => ({ type: "object", additionalProperties: element.json() }),
+    show: (values) => Object.fromEntries([...values].map(([name, value]) => [name, element.show(value)])),
+    empty: () => new Map(),
+    read(node, reader, about) {
+      const values = new Map<string, T>();
+      if (node.value !== undefined && node.value !== null && node.value !== "") {
+        complain(
+          reader,
+          node.place,
+          "bad-value",
+          `expected names below it, such as ${node.name}.example, found ${quote(String(node.value))}`,
+        );
+      }
+      for (const child of node.children?.values() ?? []) {
+        const value = element.read(child, reader, about);
+        if (value !== undefined) values.set(child.name, value);
+      }
+      return values;
+    },
+  });
+}
+
+/** Options under fixed names. With `enabler`, its bare name switches it on: `tls=true`. */
+export function group<const O extends Options>(
+  options: O,
+  extra: { enabler?: true } = {},
+): KindMaker<Values<O>> {
+  return maker<Values<O>>({
+    name: "group",
+    form: "group",
+    options,
+    ...(extra.enabler && { enabler: true }),
+    json: () => groupSchema(options),
+    show: (values) => showOptions(options, values, (_option, value, kind) => kind.show(value)),
+    read(node, reader) {
+      const bare = node.value;
+      if (bare !== undefined && bare !== null) {
+        if (!extra.enabler) {
+          if (bare === "" && node.children) return readOptions(options, node, reader);
+          complain(
+            reader,
+            node.place,
+            "bad-value",
+            `expected options below it (${someNames(options)}), found ${quote(String(bare))}`,
+          );
+          return undefined;
+        }
+        if (isOff(bare)) return undefined;
+        if (!isOn(bare)) {
+          complain(reader, node.place, "bad-value", `expected true or false, found ${quote(String(bare))}`);
+          return undefined;
+        }
+      }
+      return readOptions(options, node, reader);
+    },
+  });
+}
+
+const isOn = (value: unknown) => value === true || /^(?:1|t|true)?$/i.test(String(value));
+const isOff = (value: unknown) => value === false || /^(?:0|f|false)$/i.test(String(value));
+
+/** Reads every option, reporting every problem rather than stopping at the first. Absent options get their defaults. */
+export function readOptions<O extends Options>(options: O, node: Node, reader: Reader): Values<O> {
+  const values: Record<string, unknown> = {};
+  const known = new Map(Object.keys(options).map((name) => [name.toLowerCase(), name]));
+  for (const [name, option] of Object.entries(options)) {
+    values[name] = readOption(name, option, node, reader);
+  }
+  for (const [key, child] of node.children ?? []) {
+    if (known.has(key)) continue;
+    const suggestion = nearest(child.name, known.values());
+    complain(
+      reader,
+      child.place,
+      "unknown-option",
+      `${quote(child.name)} is not an option here; known options are ${someNames(options)}`,
+      suggestion,
+    );
+  }
+  return values as Values<O>;
+}
+
+function readOption(name: string, { about, kind }: Option<unknown>, parent: Node, reader: Reader): unknown {
+  const node = parent.get(name);
+  if (node === undefined || isNothing(node)) {
+    if (node !== undefined && kind.enabler) {
+      complain(
+        reader,
+        node.place,
+        "empty-option",
+        `has nothing after it and stays off; write ${name}: {} to switch it on`,
+        undefined,
+        "warning",
+      );
+    }
+    if (about.required) {
+      complain(
+        reader,
+        { ...parent.place, key: `${parent.place.key}.${name}` },
+        "missing-option",
+        `is required: ${about.doc}`,
+      );
+    }
+    return absent(name, about, kind, parent, reader);
+  }
+  if (about.refused !== undefined) {
+    complain(reader, node.place, "unsupported-option", `${name} is not supported: ${about.refused}`);
+    return undefined;
+  }
+  if (about.obsolete !== undefined) {
+    complain(
+      reader,
+      node.place,
+      "obsolete-option",
+      `${name} has no effect: ${about.obsolete}`,
+      undefined,
+      "warning",
+    );
+  }
+  return kind.read(node, reader, about) ?? absent(name, about, kind, parent, reader);
+}
+
+function absent(name: string, about: About, kind: Kind<unknown>, parent: Node, reader: Reader): unknown {
+  const place: Place = { source: "default", key: name };
+  if (about.default !== undefined) return kind.read(leaf(name, place, about.default), reader, about);
+  if (about.always)
+    return kind.read(new Node(name, { ...parent.place, key: `${parent.place.key}.${name}` }), reader, about);
+  return kind.empty?.();
+}
+
+// YAML's `docker:` with nothing after it, and a label group that was only ever a prefix of nothing.
+function isNothing(node: Node): boolean {
+  return (
+    (node.value === undefined || node.value === null) &&
+    node.children === undefined &&
+    node.items === undefined
+  );
+}
+
+/** The values of every option, treated by `each`, without those that are undefined or empty. */
+export function showOptions(
+  options: Options,
+  values: { readonly [name: string]: unknown },
+  each: (option: Option<unknown>, value: unknown, kind: Kind<unknown>) => unknown,
+): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  for (const [name, option] of Object.entries(options)) {
+    const value = values[name];
+    if (value === undefined) continue;
+    if (Array.isArray(value) && value.length === 0) continue;
+    if (value instanceof Map && value.size === 0) continue;
+    shown[name] = each(option, value, option.kind);
+  }
+  return shown;
+}
+
+const MASK = "***";
+
+/** The values as JSON that anyone may see: durations as text, secrets masked. */
+export function redact(
+  options: Options,
+  values: { readonly [name: string]: unknown },
+): Record<string, unknown> {
+  return showOptions(options, values, (option, value, kind) => redactValue(option.about, kind, value));
+}
+
+function redactValue(about: About, kind: Kind<unknown>, value: unknown): unknown {
+  if (kind.form === "list") return (value as unknown[]).map((item) => redactValue(about, kind.of!, item));
+  if (kind.form === "map") {
+    const entries = [...(value as Map<string, unknown>)];
+    return Object.fromEntries(entries.map(([name, item]) => [name, redactValue(about, kind.of!, item)]));
+  }
+  if (kind.form === "group") return redact(kind.options!, value as Record<string, unknown>);
+  return about.secret ? MASK : kind.show(value);
+}
+
+function groupSchema(options: Options): Record<string, unknown> {
+  const required = Object.entries(options)
+    .filter(([, option]) => option.about.required)
+    .map(([name]) => name);
+  const properties = Object.entries(options).map(([name, { about, kind }]) => {
+    const text = about.default === undefined ? {} : { default: about.default };
+    return [name, { ...kind.json(), description: about.doc, ...text }] as const;
+  });
+  return {
+    type: "object",
+    properties: Object.fromEntries(properties),
+    additionalProperties: false,
+    ...(required.length > 0 && { required }),
+  };
+}
+
+export function leaf(name: string, place: Place, value: string): Node {
+  const node = new Node(name, place);
+  node.value = value;
+  return node;
+}
+
+export function complain(
+  reader: Reader,
+  place: Place,
+  code: string,
+  message: string,
+  suggestion?: string,
+  severity: Problem["severity"] = "error",
+): void {
+  reader.report({ code, severity, place, message, ...(suggestion !== undefined && { suggestion }) });
+}
+
+// A hostile label may be a megabyte long; a message never is.
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 120 ? `${text.slice(0, 117)}...` : text);
+}
+
+function someNames(options: Options): string {
+  const names = Object.keys(options);
+  return names.length > 12
+    ? `${names.slice(0, 12).join(", ")} and ${names.length - 12} more`
+    : names.join(", ");
+}
