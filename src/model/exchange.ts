@@ -52,7 +52,10 @@ export class Exchange {
   path: string;
   /** Without the `?`. Undefined when there is no `?` at all. */
   query: string | undefined;
-  /** Without hop-by-hop headers and without Host; forwarded headers are already rebuilt. */
+  /**
+   * Without hop-by-hop headers and without Host; forwarded headers are already rebuilt, and X-Forwarded-For ends
+   * with the peer's address.
+   */
   headers: Headers;
   requestBody: BodySource;
   /** Lower-case protocol the client asks to switch to (`websocket`), or undefined. */
@@ -152,6 +155,7 @@ export interface Reply {
   readonly status: number;
   /** Flat list, name then value. */
   readonly headers: readonly string[];
+  /** An empty string stands for the status text; an empty Buffer is an empty body. */
   readonly body: string | Buffer;
   /** Set when this reply reports a fault of the catalogue. */
   readonly fault?: Fault;

@@ -19,13 +19,18 @@ export interface Host {
   readonly owner: string;
   /** Wall clock, milliseconds since 1970. */
   readonly nowMs: () => number;
-  /** Monotonic clock, milliseconds. */
+  /** Monotonic clock, milliseconds, the same in all threads of the process. */
   readonly tickMs: () => number;
   readonly log: Logger;
   /** A counter in the metrics, labelled with the middleware and the router. */
   readonly counter: (name: string, help: string) => Counter;
-  /** Memory of the size that `sharedBytes` asked for: the same in all threads, kept across configuration changes. */
+  /**
+   * Memory of the size that `sharedBytes` asked for, zero at first: the same in all threads and for all owners, kept
+   * across configuration changes. Undefined where there is one thread and nothing to keep.
+   */
   readonly shared: SharedArrayBuffer | undefined;
+  /** Which thread this is, so that what a dead one had taken can be given back. */
+  readonly thread: ThreadId;
   /** An HTTP request of our own (forward auth, key sets), never following redirects. Rejects on network failure. */
   readonly fetch: (request: FetchRequest) => Promise<FetchReply>;
   /** Sends the exchange's request to a service and gives its whole reply, as `errors` needs. */
@@ -36,6 +41,13 @@ export interface Host {
   readonly gatherReply: (exchange: Exchange, bytesMax: number) => Promise<Buffer | undefined>;
   /** Reads a whole text file when the middleware is made (`usersFile`); throws with a reason. Never on a request. */
   readonly readFile: (path: string) => string;
+}
+
+export interface ThreadId {
+  /** From 0, less than 64; a thread that replaces another takes its index. */
+  readonly index: number;
+  /** Counts up from 1 with every thread started under this index. */
+  readonly generation: number;
 }
 
 export interface FetchRequest {

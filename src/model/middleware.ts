@@ -20,6 +20,11 @@ export interface Hooks {
   readonly onResponse?: (exchange: Exchange) => Outcome | Promise<Outcome>;
   /** Exactly once for every exchange whose `onRequest` was reached, when nothing more will be sent. */
   readonly onDone?: (exchange: Exchange) => void;
+  /**
+   * Moments that come before those of every other middleware of the router, wherever this one stands in its list:
+   * CORS is answered before authentication and marks the replies that authentication makes.
+   */
+  readonly outer?: Hooks;
   /** How forwarding is repeated; the innermost one counts. */
   readonly retry?: RetryPolicy;
   /** State worth showing in the API, such as an open circuit breaker. */
@@ -38,6 +43,11 @@ export interface RetryPolicy {
   readonly onNetworkError: boolean;
   readonly nonIdempotent: boolean;
   readonly retryStatus: (status: number) => boolean;
+  /**
+   * If there, asked instead of `onNetworkError`, `nonIdempotent` and `retryStatus` after every try but the last:
+   * `status` is that of the reply, or of the fault when there was none.
+   */
+  readonly again?: (exchange: Exchange, status: number, attempts: number) => boolean;
 }
 
 /** One file in `src/middleware/` exports one of these as its default; the folder is the registry. */
