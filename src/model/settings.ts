@@ -551,4 +551,3 @@ export const settingsOptions = {
 } satisfies Options;
 
 export type Settings = Values<typeof settingsOptions>;
-export type EntryPointSettings = Settings["entryPoints"] extends ReadonlyMap<string, infer E> ? E : never;

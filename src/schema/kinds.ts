@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { scalar, Unreadable } from "./option.ts";
 
-export const text = scalar("text", (value) => value);
+export const text = scalar("text", (value) => value, { json: { type: ["string", "number", "boolean"] } });
 
 /** Go's ParseBool: what Traefik's labels and flags accept. */
 export const bool = scalar(
@@ -51,9 +51,10 @@ export const int64 = scalar(
 export const float = scalar(
   "number",
   (value) => {
-    if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(value))
-      throw new Unreadable("expected a number such as 0.5");
-    return Number(value);
+    const number =
+      value.length < 40 && /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(value) ? Number(value) : NaN;
+    if (!Number.isFinite(number)) throw new Unreadable("expected a number such as 0.5");
+    return number;
   },
   { json: { type: "number" } },
 );
@@ -70,12 +71,26 @@ const MS_PER: Record<string, number> = {
 };
 
 /** Milliseconds. Written as Go writes them (`300ms`, `1h30m`, `1.5s`), or as whole seconds without a unit. */
-export const duration = scalar("duration", readDuration, { show: formatDuration });
+export const duration = scalar("duration", readDuration, {
+  json: { type: ["string", "integer"] },
+  show: formatDuration,
+});
 
 export function readDuration(value: string): number {
-  if (/^[+-]?\d+$/.test(value)) return Number(value) * 1000;
+  const total = /^[+-]?\d{1,12}$/.test(value) ? Number(value) * 1000 : sumOfUnits(value);
+  if (total === undefined) throw new Unreadable("expected a duration such as 10s, 1m30s or 500ms");
+  if (Math.abs(total) > LONGEST_MS) throw new Unreadable("expected a duration of at most 2500000h");
+  return total;
+}
+
+// What Go's 64 bits of nanoseconds hold.
+const LONGEST_MS = 9_223_372_036_854;
+
+function sumOfUnits(value: string): number | undefined {
+  // The length also bounds the pattern's backtracking.
+  if (value.length > 60) return undefined;
   const parts = /^([+-]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.exec(value);
-  if (parts === null) throw new Unreadable("expected a duration such as 10s, 1m30s or 500ms");
+  if (parts === null) return undefined;
   let total = 0;
   for (const [, amount, unit] of parts[2]!.matchAll(/([\d.]+)(ns|us|µs|μs|ms|s|m|h)/g)) {
     total += Number(amount) * MS_PER[unit!]!;
@@ -120,9 +135,9 @@ export const size = scalar(
   (value) => {
     const [, amount, unit] = /^([+-]?\d+)\s?([kmg]?i?b?)$/i.exec(value) ?? [];
     const factor = BYTES_PER[unit?.toLowerCase() ?? "?"];
-    if (amount === undefined || factor === undefined)
-      throw new Unreadable("expected a size such as 1048576 or 1MiB");
-    return Number(amount) * factor;
+    const bytes = amount === undefined || factor === undefined ? NaN : Number(amount) * factor;
+    if (!Number.isSafeInteger(bytes)) throw new Unreadable("expected a size such as 1048576 or 1MiB");
+    return bytes;
   },
   { json: { type: ["integer", "string"] } },
 );
@@ -170,8 +185,10 @@ export const statusRange = scalar<StatusRange>(
   "status or range of statuses",
   (value) => {
     const [, from, to] = /^(\d{3})(?:-(\d{3}))?$/.exec(value) ?? [];
-    if (from === undefined) throw new Unreadable("expected a status such as 503 or a range such as 500-599");
-    return { from: Number(from), to: Number(to ?? from) };
+    const range = { from: Number(from), to: Number(to ?? from) };
+    if (!(range.from >= 100 && range.from <= range.to && range.to <= 599))
+      throw new Unreadable("expected a status such as 503 or a range such as 500-599");
+    return range;
   },
   { show: ({ from, to }) => (from === to ? String(from) : `${from}-${to}`) },
 );

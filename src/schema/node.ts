@@ -53,3 +53,10 @@ export class Node {
     return this.children?.get(name.toLowerCase());
   }
 }
+
+/** The place of a name that is not there, under one that is. */
+export function below(place: Place, name: string): Place {
+  if (place.key === "") return { ...place, key: name };
+  const key = place.source === "environment" ? `${place.key}_${name.toUpperCase()}` : `${place.key}.${name}`;
+  return { ...place, key };
+}

@@ -1,6 +1,9 @@
 import { nearest } from "../lib/nearest.ts";
-import { Node, type Place } from "./node.ts";
-import type { Problem } from "./problem.ts";
+import { groupSchema } from "./json-schema.ts";
+import { below, Node, type Place } from "./node.ts";
+import { type Problem, quote } from "./problem.ts";
+
+export { quote };
 
 /** What reading needs from outside: somewhere to put problems, and a way to fetch a secret that is kept elsewhere. */
 export interface Reader {
@@ -50,9 +53,9 @@ export interface About {
   readonly example?: string;
   /** Ours, not Traefik's. */
   readonly added?: true;
-  /** Read, but it has had no effect for years; says why, as a warning. */
+  /** Read, but without effect; says why, as a warning. Writing its default is no reason to warn. */
   readonly obsolete?: string;
-  /** Known, but refused when used; says why and what to do instead. */
+  /** Known, but refused when used; says why and what to do instead. Writing its default is not using it. */
   readonly refused?: string;
 }
 
@@ -101,29 +104,39 @@ export function scalar<T>(
       const text = scalarText(node, reader, name);
       if (text === undefined) return undefined;
       try {
-        const isReference = about.secret === true && /^(?:file|env):/.test(text);
-        return read(isReference ? reader.secret(text) : text);
+        return read(isReference(text, about) ? reader.secret(text) : text);
       } catch (error) {
-        if (!(error instanceof Unreadable)) throw error;
-        const found = about.secret ? "a secret value" : quote(text);
-        const suggestion = extra.choices && nearest(text, extra.choices);
-        complain(reader, node.place, "bad-value", `${error.message}, found ${found}`, suggestion);
+        reportUnreadable(error, text, node, reader, about, extra.choices);
         return undefined;
       }
     },
   });
 }
 
+const isReference = (text: string, about: About) => about.secret === true && /^(?:file|env):/.test(text);
+
+function reportUnreadable(
+  error: unknown,
+  text: string,
+  node: Node,
+  reader: Reader,
+  about: About,
+  choices: readonly string[] = [],
+): void {
+  if (!(error instanceof Unreadable)) throw error;
+  const found = about.secret ? "a secret value" : quote(text);
+  const suggestion = about.secret ? undefined : nearest(text, choices);
+  complain(reader, node.place, "bad-value", `${error.message}, found ${found}`, suggestion);
+}
+
+/** The one text of a node, or undefined after reporting that it has an inner structure instead. */
 function scalarText(node: Node, reader: Reader, expected: string): string | undefined {
-  if (node.value !== undefined && node.value !== null) return String(node.value);
-  const inside = node.items
-    ? "a list"
-    : node.children
-      ? [...node.children.values()].map((c) => c.name).join(", ")
-      : "";
-  if (inside !== "")
+  const inside = node.items ? "a list" : node.children?.size ? names(node.children.values()) : "";
+  if (inside !== "") {
     complain(reader, node.place, "bad-value", `expected one ${expected}, found ${inside} inside it`);
-  return undefined;
+    return undefined;
+  }
+  return node.value === undefined || node.value === null ? undefined : String(node.value);
 }
 
 /** A list: comma separated in one text, `[0]` indices, or a list of the file format. Never undefined: absent is empty. */
@@ -133,13 +146,15 @@ export function list<T>(of: KindMaker<T>): KindMaker<readonly T[]> {
     name: `list of ${element.name}`,
     form: "list",
     of: element as Kind<unknown>,
-    json: () => ({ type: "array", items: element.json() }),
+    json: () => {
+      const items = { type: "array", items: element.json() };
+      return element.form === "scalar" ? { anyOf: [items, { type: "string" }] } : items;
+    },
     show: (values) => values.map((value) => element.show(value)),
     empty: () => [],
     read(node, reader, about) {
-      const nodes = node.items ?? splitList(node, element, reader);
       const values: T[] = [];
-      for (const item of nodes) {
+      for (const item of node.items ?? splitList(node, element, reader, about)) {
         const value = element.read(item, reader, about);
         if (value !== undefined) values.push(value);
       }
@@ -148,20 +163,27 @@ export function list<T>(of: KindMaker<T>): KindMaker<readonly T[]> {
   });
 }
 
-function splitList(node: Node, element: Kind<unknown>, reader: Reader): Node[] {
-  if (element.form === "group") {
-    const what = `expected numbered entries such as ${node.name}[0]`;
-    complain(
-      reader,
-      node.place,
-      "bad-value",
-      `${what}, found ${node.children ? "names without a number" : quote(String(node.value))}`,
-    );
+function splitList(node: Node, element: Kind<unknown>, reader: Reader, about: About): Node[] {
+  if (element.form !== "scalar") {
+    const found = node.children?.size ? "names without a number" : quote(String(node.value));
+    const message = `expected numbered entries such as ${node.name}[0], found ${found}`;
+    complain(reader, node.place, "bad-value", message);
     return [];
   }
   const text = scalarText(node, reader, `list of ${element.name}`);
-  if (text === undefined || text === "") return [];
-  return text.split(",").map((part) => leaf(node.name, node.place, part.trim()));
+  if (text === undefined) return [];
+  return parts(text, node, reader, about).map((part) => leaf(node.name, node.place, part));
+}
+
+// A secret file holds one entry a line, as `.htpasswd` does.
+function parts(text: string, node: Node, reader: Reader, about: About): string[] {
+  try {
+    const whole = isReference(text, about) ? reader.secret(text).split(/\r?\n/) : text.split(",");
+    return whole.map((part) => part.trim()).filter((part) => part !== "");
+  } catch (error) {
+    reportUnreadable(error, text, node, reader, about);
+    return [];
+  }
 }
 
 /** Values under names that the user chooses. Never undefined: absent is empty. */
@@ -176,13 +198,10 @@ export function mapOf<T>(of: KindMaker<T>): KindMaker<ReadonlyMap<string, T>> {
     empty: () => new Map(),
     read(node, reader, about) {
       const values = new Map<string, T>();
-      if (node.value !== undefined && node.value !== null && node.value !== "") {
-        complain(
-          reader,
-          node.place,
-          "bad-value",
-          `expected names below it, such as ${node.name}.example, found ${quote(String(node.value))}`,
-        );
+      const found = notNames(node);
+      if (found !== undefined) {
+        const message = `expected names below it, such as ${node.name}.example, found ${found}`;
+        complain(reader, node.place, "bad-value", message);
       }
       for (const child of node.children?.values() ?? []) {
         const value = element.read(child, reader, about);
@@ -191,6 +210,13 @@ export function mapOf<T>(of: KindMaker<T>): KindMaker<ReadonlyMap<string, T>> {
       return values;
     },
   });
+}
+
+/** What was found where names should be, if it is not names. */
+function notNames(node: Node): string | undefined {
+  if (node.items) return "a list";
+  if (node.value === undefined || node.value === null || node.value === "") return undefined;
+  return quote(String(node.value));
 }
 
 /** Options under fixed names. With `enabler`, its bare name switches it on: `tls=true`. */
@@ -203,34 +229,31 @@ export function group<const O extends Options>(
     form: "group",
     options,
     ...(extra.enabler && { enabler: true }),
-    json: () => groupSchema(options),
+    json: () => groupSchema(options, extra.enabler),
     show: (values) => showOptions(options, values, (_option, value, kind) => kind.show(value)),
     read(node, reader) {
-      const bare = node.value;
-      if (bare !== undefined && bare !== null) {
-        if (!extra.enabler) {
-          if (bare === "" && node.children) return readOptions(options, node, reader);
-          complain(
-            reader,
-            node.place,
-            "bad-value",
-            `expected options below it (${someNames(options)}), found ${quote(String(bare))}`,
-          );
+      const found = notNames(node);
+      if (found === undefined) {
+        if (node.value === "" && !extra.enabler && !node.children) {
+          complain(reader, node.place, "bad-value", `expected options below it: ${someNames(options)}`);
           return undefined;
         }
-        if (isOff(bare)) return undefined;
-        if (!isOn(bare)) {
-          complain(reader, node.place, "bad-value", `expected true or false, found ${quote(String(bare))}`);
-          return undefined;
-        }
+        return readOptions(options, node, reader);
       }
-      return readOptions(options, node, reader);
+      if (extra.enabler && !node.items) {
+        if (isOff(found)) return undefined;
+        if (isOn(found)) return readOptions(options, node, reader);
+      }
+      const wanted = extra.enabler ? "true, false or options" : "options";
+      const message = `expected ${wanted} below it (${someNames(options)}), found ${found}`;
+      complain(reader, node.place, "bad-value", message);
+      return undefined;
     },
   });
 }
 
-const isOn = (value: unknown) => value === true || /^(?:1|t|true)?$/i.test(String(value));
-const isOff = (value: unknown) => value === false || /^(?:0|f|false)$/i.test(String(value));
+const isOn = (found: string) => /^"(?:1|t|true)"$/i.test(found);
+const isOff = (found: string) => /^"(?:0|f|false)"$/i.test(found);
 
 /** Reads every option, reporting every problem rather than stopping at the first. Absent options get their defaults. */
 export function readOptions<O extends Options>(options: O, node: Node, reader: Reader): Values<O> {
@@ -257,47 +280,39 @@ function readOption(name: string, { about, kind }: Option<unknown>, parent: Node
   const node = parent.get(name);
   if (node === undefined || isNothing(node)) {
     if (node !== undefined && kind.enabler) {
-      complain(
-        reader,
-        node.place,
-        "empty-option",
-        `has nothing after it and stays off; write ${name}: {} to switch it on`,
-        undefined,
-        "warning",
-      );
+      const message = `has nothing after it and stays off; write ${name}: {} to switch it on`;
+      complain(reader, node.place, "empty-option", message, undefined, "warning");
     }
     if (about.required) {
-      complain(
-        reader,
-        { ...parent.place, key: `${parent.place.key}.${name}` },
-        "missing-option",
-        `is required: ${about.doc}`,
-      );
+      complain(reader, below(parent.place, name), "missing-option", `is required: ${about.doc}`);
     }
     return absent(name, about, kind, parent, reader);
   }
-  if (about.refused !== undefined) {
-    complain(reader, node.place, "unsupported-option", `${name} is not supported: ${about.refused}`);
-    return undefined;
-  }
-  if (about.obsolete !== undefined) {
-    complain(
-      reader,
-      node.place,
-      "obsolete-option",
-      `${name} has no effect: ${about.obsolete}`,
-      undefined,
-      "warning",
-    );
+  if (!saysDefault(node, about, kind)) {
+    if (about.refused !== undefined) {
+      complain(reader, node.place, "unsupported-option", `${name} is not supported: ${about.refused}`);
+      return absent(name, about, kind, parent, reader);
+    }
+    if (about.obsolete !== undefined) {
+      const message = `${name} has no effect: ${about.obsolete}`;
+      complain(reader, node.place, "obsolete-option", message, undefined, "warning");
+    }
   }
   return kind.read(node, reader, about) ?? absent(name, about, kind, parent, reader);
 }
 
+// What is switched off, or set to what it would be anyway, asks for nothing.
+function saysDefault(node: Node, about: About, kind: Kind<unknown>): boolean {
+  if (node.value === undefined || node.value === null) return false;
+  const fallback = about.default ?? (kind.enabler ? "false" : undefined);
+  return String(node.value).toLowerCase() === fallback?.toLowerCase();
+}
+
 function absent(name: string, about: About, kind: Kind<unknown>, parent: Node, reader: Reader): unknown {
-  const place: Place = { source: "default", key: name };
-  if (about.default !== undefined) return kind.read(leaf(name, place, about.default), reader, about);
-  if (about.always)
-    return kind.read(new Node(name, { ...parent.place, key: `${parent.place.key}.${name}` }), reader, about);
+  if (about.default !== undefined) {
+    return kind.read(leaf(name, { source: "default", key: name }, about.default), reader, about);
+  }
+  if (about.always) return kind.read(new Node(name, below(parent.place, name)), reader, about);
   return kind.empty?.();
 }
 
@@ -347,22 +362,6 @@ function redactValue(about: About, kind: Kind<unknown>, value: unknown): unknown
   return about.secret ? MASK : kind.show(value);
 }
 
-function groupSchema(options: Options): Record<string, unknown> {
-  const required = Object.entries(options)
-    .filter(([, option]) => option.about.required)
-    .map(([name]) => name);
-  const properties = Object.entries(options).map(([name, { about, kind }]) => {
-    const text = about.default === undefined ? {} : { default: about.default };
-    return [name, { ...kind.json(), description: about.doc, ...text }] as const;
-  });
-  return {
-    type: "object",
-    properties: Object.fromEntries(properties),
-    additionalProperties: false,
-    ...(required.length > 0 && { required }),
-  };
-}
-
 export function leaf(name: string, place: Place, value: string): Node {
   const node = new Node(name, place);
   node.value = value;
@@ -380,14 +379,13 @@ export function complain(
   reader.report({ code, severity, place, message, ...(suggestion !== undefined && { suggestion }) });
 }
 
-// A hostile label may be a megabyte long; a message never is.
-export function quote(text: string): string {
-  return JSON.stringify(text.length > 120 ? `${text.slice(0, 117)}...` : text);
+// Options that would be refused are no help to anyone who looks for the right name.
+function someNames(options: Options): string {
+  const useful = Object.entries(options).filter(([, { about }]) => !about.refused && !about.obsolete);
+  return names(useful.map(([name]) => ({ name })));
 }
 
-function someNames(options: Options): string {
-  const names = Object.keys(options);
-  return names.length > 12
-    ? `${names.slice(0, 12).join(", ")} and ${names.length - 12} more`
-    : names.join(", ");
+function names(of: Iterable<{ readonly name: string }>): string {
+  const all = [...of].map(({ name }) => (/^[\w.-]{1,60}$/.test(name) ? name : quote(name)));
+  return all.length > 12 ? `${all.slice(0, 12).join(", ")} and ${all.length - 12} more` : all.join(", ");
 }

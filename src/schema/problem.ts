@@ -40,11 +40,30 @@ export function describeProblem(problem: Problem): string {
 }
 
 export function describePlace(place: Place): string {
+  const key = printable(place.key);
   if (place.file !== undefined) {
-    const spot =
-      place.line === undefined ? "" : `:${place.line}${place.column === undefined ? "" : `:${place.column}`}`;
-    return `${place.file}${spot} ${place.key}`;
+    const column = place.column === undefined ? "" : `:${place.column}`;
+    const spot = place.line === undefined ? "" : `:${place.line}${column}`;
+    return `${printable(place.file)}${spot} ${key}`.trimEnd();
   }
-  if (place.workload !== undefined) return `container ${place.workload}, label ${place.key}`;
-  return place.source === "default" ? `default of ${place.key}` : `${place.source} ${place.key}`;
+  if (place.workload !== undefined) return `container ${printable(place.workload)}, label ${key}`;
+  return place.source === "default" ? `default of ${key}` : `${place.source} ${key}`;
 }
+
+/** Foreign text in quotes, one line, of bounded length. */
+export function quote(text: string): string {
+  return `"${printable(JSON.stringify(cut(text, 120)).slice(1, -1))}"`;
+}
+
+/**
+ * Foreign text that can neither break a line, nor steer a terminal, nor turn the reading direction, nor fill a
+ * screen: a hostile label may be a megabyte long.
+ */
+export function printable(text: string): string {
+  return cut(text, 400).replace(
+    /[\0-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]|\p{Surrogate}/gu,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+const cut = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 3)}...` : text);
