@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
-import type { Exchange } from "./exchange.ts";
+import type { Connection, Exchange } from "./exchange.ts";
+import type { Fault } from "./fault.ts";
 import type { Headers } from "./headers.ts";
 
 /**
@@ -18,4 +19,16 @@ export interface Client {
   takeOver(exchange: Exchange): Duplex;
   /** Cuts the reply short in the way that the protocol shows as truncation. */
   abort(exchange: Exchange): void;
+}
+
+/** What `listen/` knows of the gateway, whatever the protocol. */
+export interface Gateway {
+  /** A head has arrived. The gateway calls `send`, `takeOver` or `abort` of the exchange's client in the end. */
+  handle(exchange: Exchange): void;
+  /** The client went away before the reply was complete. `done` follows. */
+  left(exchange: Exchange): void;
+  /** Exactly once for every handled exchange: the last byte of the reply has left, or none will any more. */
+  done(exchange: Exchange): void;
+  /** A request was refused before it became an exchange. For logs and metrics only: it has been answered. */
+  refused(connection: Connection, fault: Fault, detail: string): void;
 }

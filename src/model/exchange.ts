@@ -3,6 +3,8 @@ import type { Client } from "./client.ts";
 import type { Fault } from "./fault.ts";
 import type { Headers } from "./headers.ts";
 import type { Route } from "./route.ts";
+import type { Leaf, Service } from "./service.ts";
+import type { UpstreamCall } from "./upstream.ts";
 
 /** What all requests of one client connection share. */
 export interface Connection {
@@ -12,6 +14,8 @@ export interface Connection {
   readonly peerPort: number;
   readonly localPort: number;
   readonly tls: ConnectionTls | undefined;
+  /** The peer is not added to X-Forwarded-For when a request is sent on. */
+  readonly notAppendForwardedFor?: boolean;
 }
 
 export interface ConnectionTls {
@@ -64,7 +68,11 @@ export class Exchange {
   acceptsTrailers: boolean;
 
   route: Route | undefined;
-  /** Hooks of the route whose `onRequest` has run: only those see the reply and `onDone`. */
+  /** Set once the route's hooks have let the request through and its service has chosen. */
+  leaf: Leaf | undefined;
+  /**
+   * Hooks of the route, and then of the leaf, whose `onRequest` has run: only those see the reply and `onDone`.
+   */
   hooksRun: number;
   /** Who the request is from, once a middleware knows: for logs. */
   username: string | undefined;
@@ -81,6 +89,12 @@ export class Exchange {
   /** What exactly happened, for logs and `explain`; never sent to a client. */
   detail: string | undefined;
 
+  /** Composite services ask here for more than one forwarding. */
+  plan: ForwardPlan | undefined;
+  /** The forwarding under way. */
+  call: UpstreamCall | undefined;
+  /** The Host that the server is sent. */
+  sentAuthority: string;
   service: string | undefined;
   /** `http://172.18.0.3:80`: the server that was asked last. */
   server: string | undefined;
@@ -126,6 +140,7 @@ export class Exchange {
     this.upgrade = upgrade;
     this.acceptsTrailers = acceptsTrailers;
     this.route = undefined;
+    this.leaf = undefined;
     this.hooksRun = 0;
     this.username = undefined;
     this.status = 0;
@@ -135,6 +150,9 @@ export class Exchange {
     this.replyTransforms = undefined;
     this.fault = undefined;
     this.detail = undefined;
+    this.plan = undefined;
+    this.call = undefined;
+    this.sentAuthority = authority;
     this.service = undefined;
     this.server = undefined;
     this.attempts = 0;
@@ -149,6 +167,28 @@ export class Exchange {
 
 // Replaced, never changed: every reply brings its own list.
 const NO_HEADERS: Headers = [];
+
+/** What a composite service asks for, when it chooses, beside the one forwarding. */
+export interface ForwardPlan {
+  /** Services that get a copy of the request; their replies are thrown away. */
+  readonly mirrors: readonly Mirror[];
+  /** Where the request goes when the first service's reply has one of these statuses. */
+  readonly fallback: Fallback | undefined;
+}
+
+export interface Mirror {
+  readonly service: Service;
+  readonly body: boolean;
+  /** Larger bodies are not mirrored; -1 for no limit. */
+  readonly bodyBytesMax: number;
+}
+
+export interface Fallback {
+  readonly service: Service;
+  readonly when: (status: number) => boolean;
+  /** Larger bodies are refused with 413; -1 for no limit. */
+  readonly bodyBytesMax: number;
+}
 
 /** An answer that does not come from the application. */
 export interface Reply {

@@ -2,6 +2,7 @@ import type { Exchange, Reply } from "./exchange.ts";
 import type { Fault } from "./fault.ts";
 import type { Hooks } from "./middleware.ts";
 import type { ServerSpec } from "./snapshot.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** A service, compiled. Composite services (weighted, mirroring, failover) choose among others. */
 export interface Service {
@@ -23,6 +24,25 @@ export interface Leaf {
   /** The next server to try, or the fault that says why there is none. `tried` holds those that failed already. */
   pick(exchange: Exchange, tried: readonly Server[] | undefined): Server | Fault;
   readonly passHostHeader: boolean;
+  /** How its servers are connected to. Only a leaf that answers by itself may leave it out. */
+  readonly upstream?: Upstream;
+  readonly limits?: LeafLimits;
+  /** Told once for every server that was tried. Status 0 and a fault: no reply. */
+  done?(
+    exchange: Exchange,
+    server: Server,
+    firstByteMs: number,
+    status: number,
+    fault: Fault | undefined,
+  ): void;
+}
+
+/** Limits of one service; 0 leaves each to the transport, or sets none. */
+export interface LeafLimits {
+  readonly requestMs: number;
+  readonly idleMs: number;
+  readonly connectMs: number;
+  readonly bodyBytesMax: number;
 }
 
 /** One server of a service in this thread: where it is, how it does, and its connections. */
