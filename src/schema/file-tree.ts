@@ -1,0 +1,26 @@
+import { BadFile } from "./file-limits.ts";
+import type { Node, Place } from "./node.ts";
+import type { Problem } from "./problem.ts";
+import { parseToml } from "./toml-tree.ts";
+import { parseYaml } from "./yaml-tree.ts";
+
+const CHARACTERS_MAX = 4 * 1024 * 1024;
+
+/**
+ * The tree of a YAML, TOML or JSON file, by the end of its name. Undefined when the file as a whole cannot be
+ * read; what is wrong has then been reported with line and column. An empty file is an empty node.
+ */
+export function parseFile(file: string, text: string, report: (problem: Problem) => void): Node | undefined {
+  const place: Place = { source: "file", key: "", file };
+  try {
+    if (text.length > CHARACTERS_MAX) throw new BadFile(place, "expected a file of at most 4 MiB");
+    // JSON is YAML, and read as such its values have lines and columns too.
+    const parse = /\.toml$/i.test(file) ? parseToml : parseYaml;
+    return parse(text.replace(/^\ufeff/, ""), place);
+  } catch (error) {
+    if (error instanceof RangeError) report(new BadFile(place, "is nested too deeply").problem);
+    else if (error instanceof BadFile) report(error.problem);
+    else throw error;
+    return undefined;
+  }
+}
