@@ -9,10 +9,25 @@ export interface Balancer {
   done?(server: Server, firstByteMs: number, status: number): void;
 }
 
+/** What a strategy is given instead of reaching for it. */
+export interface BalancerHost {
+  /** From 0 to less than 1. */
+  readonly random: () => number;
+  /** Monotonic clock, milliseconds. */
+  readonly tickMs: () => number;
+  /** What `hashBy` names: the client's address, a header or a cookie; empty when the request has none. */
+  readonly keyOf: (exchange: Exchange) => string;
+}
+
 /** One file in `src/balancer/` exports one of these as its default; the folder is the registry. */
 export interface Strategy {
   /** Its name in `loadBalancer.strategy`: `wrr`. */
   readonly name: string;
   readonly summary: string;
-  readonly create: (servers: readonly Server[], random: () => number) => Balancer;
+  readonly create: (servers: readonly Server[], host: BalancerHost) => Balancer;
+}
+
+/** Whether the server may be picked: it is up, has a share, and has not failed for this exchange already. */
+export function mayPick(server: Server, tried: readonly Server[] | undefined): boolean {
+  return server.spec.weight > 0 && server.up() && (tried === undefined || !tried.includes(server));
 }
