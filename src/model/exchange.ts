@@ -67,6 +67,10 @@ export class Exchange {
   /** The client sent `TE: trailers` or speaks HTTP/2. */
   acceptsTrailers: boolean;
 
+  /** `path` and `query` as they were matched, before middlewares changed them: for logs. */
+  readonly askedPath: string;
+  readonly askedQuery: string | undefined;
+
   route: Route | undefined;
   /** Set once the route's hooks have let the request through and its service has chosen. */
   leaf: Leaf | undefined;
@@ -139,6 +143,8 @@ export class Exchange {
     this.requestBody = requestBody;
     this.upgrade = upgrade;
     this.acceptsTrailers = acceptsTrailers;
+    this.askedPath = path;
+    this.askedQuery = query;
     this.route = undefined;
     this.leaf = undefined;
     this.hooksRun = 0;

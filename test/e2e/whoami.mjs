@@ -2,7 +2,9 @@
 import { createServer } from "node:http";
 import { hostname, networkInterfaces } from "node:os";
 
-const addresses = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((entry) => entry.address));
+const addresses = Object.values(networkInterfaces()).flatMap((list) =>
+  (list ?? []).map((entry) => entry.address),
+);
 let healthStatus = 200;
 
 const server = createServer((request, response) => {

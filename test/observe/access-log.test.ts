@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type AccessLogOptions, accessLogOptions } from "../../src/model/settings.ts";
+import { AccessLogFormat } from "../../src/observe/access-log.ts";
+import { Node } from "../../src/schema/node.ts";
+import { readOptions } from "../../src/schema/option.ts";
+import { answered } from "./exchange.ts";
+
+const place = { source: "default", key: "accessLog" } as const;
+const defaults = readOptions(accessLogOptions, new Node("accessLog", place), {
+  report: assert.fail,
+  secret: assert.fail,
+});
+const format = (change: Partial<AccessLogOptions> = {}) =>
+  new AccessLogFormat({ ...defaults, ...change }, () => 7);
+const fields = (change: Partial<AccessLogOptions["fields"]>) => ({
+  fields: { ...defaults.fields, ...change },
+});
+
+test("the common format has Traefik's fields in Traefik's order", () => {
+  const line = format().line(answered());
+  const time = String.raw`\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\]`;
+  const rest = String.raw`"GET /items\?page=2 HTTP/1\.1" 200 42 "-" "-" 7 "app@docker" "http://172\.18\.0\.3:80" \d+ms\n`;
+  assert.match(line!, new RegExp(`^192\\.0\\.2\\.7 - - ${time} ${rest}$`));
+});
+
+test("headers appear in the common format only when they are kept", () => {
+  const headers = ["User-Agent", 'curl "8"', "Referer", "http://a/"];
+  const names = new Map<string, "keep" | "redact">([
+    ["User-Agent", "keep"],
+    ["Referer", "redact"],
+  ]);
+  const kept = format(fields({ headers: { defaultMode: "drop", names } })).line(answered({}, headers));
+  assert.ok(kept!.includes('"REDACTED" "curl \\"8\\""'), kept);
+});
+
+test("JSON lines have sorted keys, durations in nanoseconds, and leave out what is dropped", () => {
+  const names = new Map([["ClientAddr", "drop"]] as const);
+  const line = format({ format: "json", ...fields({ names }) }).line(answered())!;
+  const entry = JSON.parse(line);
+  assert.deepEqual(Object.keys(entry), Object.keys(entry).sort());
+  assert.equal(entry.ClientAddr, undefined);
+  assert.equal(entry.RouterName, "app@docker");
+  assert.equal(entry.OriginDuration, 10e6);
+  assert.ok(entry.Duration >= 12e6 && Number.isInteger(entry.Duration));
+});
+
+test("any one filter lets a request into the log", () => {
+  const only = (filters: Partial<NonNullable<AccessLogOptions["filters"]>>) =>
+    format({ filters: { statusCodes: [], retryAttempts: false, minDuration: 0, ...filters } });
+  const failures = only({ statusCodes: [{ from: 500, to: 599 }], retryAttempts: true });
+  assert.equal(failures.line(answered()), undefined);
+  assert.ok(failures.line(answered({ status: 502 })));
+  assert.ok(failures.line(answered({ attempts: 2 })));
+  assert.equal(only({ minDuration: 60_000 }).line(answered()), undefined);
+  assert.ok(only({ minDuration: 5 }).line(answered()));
+});
+
+test("HD-20 nothing that a client sends can break a line or hide in it", () => {
+  const evil = 'a"b\r\nfake\x1b[31m\u202e';
+  const change = { askedPath: `/${evil}`, username: evil };
+  const names = new Map([["User-Agent", "keep"]] as const);
+  for (const kind of ["common", "json"] as const) {
+    const line = format({ format: kind, ...fields({ headers: { defaultMode: "drop", names } }) }).line(
+      answered(change, ["User-Agent", evil]),
+    )!;
+    assert.equal(line.indexOf("\n"), line.length - 1);
+    assert.doesNotMatch(line, kind === "json" ? /[\r\x1b]/ : /[\r\x1b\u202e]/);
+  }
+});
+
+test("a request that no server saw has no origin, and says whose fault it was", () => {
+  const fault = { code: "no-server", status: 503, source: "proxy", retry: "never", meaning: "" };
+  const line = format({ format: "json" }).line(
+    answered({ fault, status: 503, sentAtMs: 0, repliedAtMs: 0 }),
+  )!;
+  const entry = JSON.parse(line);
+  assert.equal(entry.OriginStatus, undefined);
+  assert.equal(entry.OriginDuration, undefined);
+  assert.equal(entry.Fault, "no-server");
+  assert.equal(entry.FaultSource, "proxy");
+});
