@@ -8,8 +8,8 @@ import { answered } from "./exchange.ts";
 
 const place = { source: "default", key: "accessLog" } as const;
 const defaults = readOptions(accessLogOptions, new Node("accessLog", place), {
-  report: assert.fail,
-  secret: assert.fail,
+  report: (problem) => assert.fail(problem.message),
+  secret: () => assert.fail(),
 });
 const format = (change: Partial<AccessLogOptions> = {}) =>
   new AccessLogFormat({ ...defaults, ...change }, () => 7);
