@@ -101,6 +101,13 @@ export interface TlsSpec {
   readonly certificates: readonly CertificateSpec[];
   /** Id of the certificate shown when no other fits. */
   readonly defaultCertificate: string;
+  /**
+   * Lower-case host (may start with `*.`) to the name of its TLS options, for hosts whose routers ask for others than
+   * `default`.
+   */
+  readonly hosts?: ReadonlyMap<string, string>;
+  /** What session tickets are sealed with, new every 12 hours, so that all threads can open them. */
+  readonly ticketSecret?: string;
 }
 
 export interface CertificateSpec {
