@@ -1,3 +1,7 @@
+import { sameName } from "../lib/same-name.ts";
+
+export { sameName };
+
 /**
  * Headers as they travel: a flat list, name then value, in the order and spelling in which they arrived. Look-ups
  * ignore case; nothing is copied until something changes. A flat list cannot be polluted by a header called
@@ -53,13 +57,25 @@ function removeFrom(headers: Headers, lower: string, from: number): void {
   headers.length = kept;
 }
 
+/**
+ * Removes every line that an application may take for that name: many read `X_User` and `X.User` as `X-User`.
+ * `lower` is lower-case.
+ */
+export function removeAliases(headers: Headers, lower: string): void {
+  const plain = lower.replace(/[_.]/g, "-");
+  let kept = 0;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    if (name.length === plain.length && name.toLowerCase().replace(/[_.]/g, "-") === plain) continue;
+    headers[kept] = name;
+    headers[kept + 1] = headers[i + 1]!;
+    kept += 2;
+  }
+  headers.length = kept;
+}
+
 /** Whether a comma-separated list value has that member. `lower` is lower-case. */
 export function hasToken(value: string, lower: string): boolean {
   if (value.length === lower.length) return value.toLowerCase() === lower;
   return value.split(",").some((part) => part.trim().toLowerCase() === lower);
-}
-
-// Lengths differ far more often than letters do, so most comparisons cost one integer.
-export function sameName(name: string, lower: string): boolean {
-  return name.length === lower.length && (name === lower || name.toLowerCase() === lower);
 }
