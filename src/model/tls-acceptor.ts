@@ -21,6 +21,8 @@ export interface TlsAcceptor {
 
 /** One object an entry point or connection, told how the handshake went. */
 export interface TlsCaller {
+  /** From `accept` to the end of the handshake. */
+  readonly handshakeTimeoutMs: number;
   /** The handshake is complete. The socket already has an `error` listener; it is `protocol` that the client speaks on it. */
   secured(socket: TLSSocket, tls: ConnectionTls, protocol: "h2" | "http/1.1"): void;
   /** The socket is destroyed, or closes as soon as its last bytes have left. */
@@ -40,5 +42,7 @@ export type TlsRefusal =
   | "unknown-name"
   /** An alert was sent: none of the client's protocols is offered. */
   | "no-protocol"
+  /** Nothing is wrong: a certificate authority has seen the certificate of its TLS-ALPN-01 challenge. */
+  | "challenge-shown"
   /** Versions, ciphers, client certificate or messages that do not fit. */
   | "handshake-failed";
