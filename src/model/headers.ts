@@ -74,6 +74,20 @@ export function removeAliases(headers: Headers, lower: string): void {
   headers.length = kept;
 }
 
+/** Text as it travels in a header: one character a byte of its UTF-8, because the wire takes each character for a byte. */
+export function headerText(text: string): string {
+  return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text).toString("latin1");
+}
+
+export function isHeaderName(text: string): boolean {
+  return /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(text);
+}
+
+/** Whether the text holds nothing that ends or breaks a header line. */
+export function isHeaderValue(text: string): boolean {
+  return !/[\x00-\x08\x0a-\x1f\x7f]/.test(text);
+}
+
 /** Whether a comma-separated list value has that member. `lower` is lower-case. */
 export function hasToken(value: string, lower: string): boolean {
   if (value.length === lower.length) return value.toLowerCase() === lower;
