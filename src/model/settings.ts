@@ -250,6 +250,17 @@ export const acmeOptions = {
     doc: "Directories of CAs to turn to, in order, while the first keeps failing.",
     added: true,
   }),
+  fallbackEab: list(eab)({ doc: "External accounts with those CAs, in the same order.", added: true }),
+  stagingServer: text({
+    doc: "Directory where a name that keeps failing must succeed first; known by itself for Let's Encrypt.",
+    default: "",
+    added: true,
+  }),
+  preflight: bool({
+    doc: "Look whether a name leads here before the CA is asked.",
+    default: "true",
+    added: true,
+  }),
   storage: text({
     doc: "Directory that keeps accounts and certificates. A Traefik acme.json named here is imported.",
     default: "acme.json",
@@ -267,11 +278,16 @@ export const acmeOptions = {
   }),
   profile: text({ doc: "Profile to ask for, where the CA has them.", default: "", example: "shortlived" }),
   emailAddresses: list(text)({ doc: "E-mail addresses put into the request." }),
-  disableCommonName: bool({ doc: "Leave the common name out of the request.", default: "false" }),
+  disableCommonName: bool({
+    doc: "Leave the common name out of the request.",
+    default: "false",
+    obsolete: "it is always left out: the names of a certificate are its alternative names",
+  }),
   eab: eab({ doc: "External account binding." }),
   certificatesDuration: count({
-    doc: "Hours that certificates live, for CAs that do not say when to renew.",
+    doc: "Hours that certificates live.",
     default: "2160",
+    obsolete: "every certificate says itself how long it lives, and is renewed by that",
   }),
   clientTimeout: duration({ doc: "How long one call to the CA may take.", default: "2m" }),
   clientResponseHeaderTimeout: duration({ doc: "How long its answer may take to begin.", default: "30s" }),

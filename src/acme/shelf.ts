@@ -1,0 +1,244 @@
+import { createHash } from "node:crypto";
+import type { Account } from "./ca.ts";
+import { type CertificateFacts, readCertificate } from "./certificate.ts";
+import { shelfName } from "./names.ts";
+import { isRecord } from "./problem.ts";
+import { type Vault, VaultError } from "./vault.ts";
+
+/** One certificate as it is kept. */
+export interface Kept extends CertificateFacts {
+  /** Folder of the CA: `acme-v02.api.letsencrypt.org`. */
+  readonly ca: string;
+  /** The names it was asked for; the first one names its folder. */
+  readonly names: readonly string[];
+  readonly resolver: string;
+  readonly issuedAtMs: number;
+  readonly profile: string;
+}
+
+/** An order under way: with it, a restarted process goes on instead of ordering again. */
+export interface KeptOrder {
+  readonly ca: string;
+  readonly url: string;
+  readonly names: readonly string[];
+  /** PEM of the key that the certificate will have. */
+  readonly key: string;
+  readonly startedAtMs: number;
+}
+
+/** What went wrong with one name, kept so that a restart does not make us forget patience. */
+export interface Failure {
+  readonly names: readonly string[];
+  readonly resolver: string;
+  /** In a row. */
+  readonly count: number;
+  readonly lastAtMs: number;
+  readonly nextAtMs: number;
+  readonly type: string;
+  readonly permanent: boolean;
+  readonly reason: string;
+}
+
+/** Something of the store that a person should know of. */
+export type Report = (entry: string, message: string) => void;
+
+const PARTS = ["key.pem", "chain.pem", "meta.json"] as const;
+
+/** What the vault's bytes mean. Nothing that is read is believed before it has been checked. */
+export class Shelf {
+  readonly vault: Vault;
+  readonly #report: Report;
+  readonly #nowMs: () => number;
+
+  constructor(vault: Vault, nowMs: () => number, report: Report) {
+    this.vault = vault;
+    this.#nowMs = nowMs;
+    this.#report = report;
+  }
+
+  // --- Certificates ---
+
+  /**
+   * Key, chain, then the meta file that vouches for both. The version before stays whole beside it until the new
+   * one is, so that a torn write falls back to it.
+   */
+  async saveCertificate(kept: Kept): Promise<void> {
+    const folder = certificateFolder(kept.ca, kept.names);
+    const before = await this.#readSet(folder, "");
+    if (before !== undefined) {
+      for (const part of PARTS) await this.vault.put(`${folder}/${part}.bak`, before[part]);
+    }
+    const { key, chain } = kept.spec;
+    await this.vault.put(`${folder}/key.pem`, key);
+    await this.vault.put(`${folder}/chain.pem`, chain);
+    await this.vault.put(`${folder}/meta.json`, describe(kept));
+  }
+
+  async loadCertificates(): Promise<{ kept: readonly Kept[]; blocked: ReadonlyMap<string, string> }> {
+    const paths = await this.vault.list("certs");
+    const folders = new Set(paths.map((path) => path.slice(0, path.lastIndexOf("/"))));
+    const kept: Kept[] = [];
+    const blocked = new Map<string, string>();
+    for (const folder of folders) {
+      try {
+        const certificate = await this.#loadFolder(folder);
+        if (certificate !== undefined) kept.push(certificate);
+      } catch (error) {
+        if (!(error instanceof VaultError)) throw error;
+        // Not readable is not the same as not there: ordering again would hide the mistake and burn the budget.
+        blocked.set(folder, error.message);
+        this.#report(folder, error.message);
+      }
+    }
+    return { kept, blocked };
+  }
+
+  loadCertificate(ca: string, names: readonly string[]): Promise<Kept | undefined> {
+    return this.#loadFolder(certificateFolder(ca, names));
+  }
+
+  async #loadFolder(folder: string): Promise<Kept | undefined> {
+    const current = await this.#readSet(folder, "");
+    if (current !== undefined) return parseKept(current);
+    const before = await this.#readSet(folder, ".bak");
+    if (before !== undefined) {
+      this.#report(folder, "the newest version is broken; the one before it is used");
+      return parseKept(before);
+    }
+    if ((await this.vault.list(folder)).length === 0) return undefined;
+    const where = await this.vault.setAside(folder, this.#nowMs());
+    this.#report(folder, `the certificate is broken and was moved to ${where}`);
+    return undefined;
+  }
+
+  /** The three files if they belong together. */
+  async #readSet(
+    folder: string,
+    suffix: string,
+  ): Promise<Record<(typeof PARTS)[number], string> | undefined> {
+    const [key, chain, meta] = await Promise.all(
+      PARTS.map((part) => this.vault.get(`${folder}/${part}${suffix}`)),
+    );
+    if (key === undefined || chain === undefined || meta === undefined) return undefined;
+    const set = { "key.pem": key.toString(), "chain.pem": chain.toString(), "meta.json": meta.toString() };
+    return parseKept(set) === undefined ? undefined : set;
+  }
+
+  // --- Accounts ---
+
+  async saveAccount(ca: string, account: Account): Promise<void> {
+    // The key first: it finds the rest again, and is never written twice.
+    const known = await this.vault.get(`accounts/${ca}/account.key`);
+    if (known?.toString() !== account.key) await this.vault.put(`accounts/${ca}/account.key`, account.key);
+    const { url, email } = account;
+    await this.vault.put(`accounts/${ca}/account.json`, JSON.stringify({ url, email }, null, 2));
+  }
+
+  async loadAccount(ca: string): Promise<Account | undefined> {
+    const key = (await this.vault.get(`accounts/${ca}/account.key`))?.toString();
+    if (key === undefined) return undefined;
+    if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----\s*$/.test(key)) {
+      const where = await this.vault.setAside(`accounts/${ca}`, this.#nowMs());
+      this.#report(`accounts/${ca}`, `the account key is broken and was moved to ${where}`);
+      return undefined;
+    }
+    const data = readJson(await this.vault.get(`accounts/${ca}/account.json`));
+    const url = typeof data?.["url"] === "string" ? data["url"] : undefined;
+    return { key, url, email: String(data?.["email"] ?? "") };
+  }
+
+  // --- Orders ---
+
+  saveOrder(order: KeptOrder): Promise<void> {
+    return this.vault.put(orderPath(order.ca, order.names), JSON.stringify(order, null, 2));
+  }
+
+  async loadOrder(ca: string, names: readonly string[]): Promise<KeptOrder | undefined> {
+    const data = readJson(await this.vault.get(orderPath(ca, names)));
+    const { url, key, startedAtMs } = data ?? {};
+    if (typeof url !== "string" || typeof key !== "string" || typeof startedAtMs !== "number")
+      return undefined;
+    return { ca, names, url, key, startedAtMs };
+  }
+
+  removeOrder(ca: string, names: readonly string[]): Promise<void> {
+    return this.vault.remove(orderPath(ca, names));
+  }
+
+  // --- Failures ---
+
+  saveFailure(failure: Failure): Promise<void> {
+    return this.vault.put(failurePath(failure.resolver, failure.names), JSON.stringify(failure, null, 2));
+  }
+
+  removeFailure(resolver: string, names: readonly string[]): Promise<void> {
+    return this.vault.remove(failurePath(resolver, names));
+  }
+
+  async loadFailure(resolver: string, names: readonly string[]): Promise<Failure | undefined> {
+    const data = readJson(await this.vault.get(failurePath(resolver, names)));
+    const { count, lastAtMs, nextAtMs } = data ?? {};
+    if (typeof count !== "number" || typeof lastAtMs !== "number" || typeof nextAtMs !== "number")
+      return undefined;
+    const { type, reason, permanent } = data!;
+    return {
+      names,
+      resolver,
+      count,
+      lastAtMs,
+      nextAtMs,
+      type: String(type),
+      permanent: permanent === true,
+      reason: String(reason),
+    };
+  }
+}
+
+export const certificateFolder = (ca: string, names: readonly string[]) => `certs/${ca}/${shelfName(names)}`;
+const orderPath = (ca: string, names: readonly string[]) => `orders/${ca}/${shelfName(names)}.json`;
+const failurePath = (resolver: string, names: readonly string[]) =>
+  `failures/${shelfName([resolver])}/${shelfName(names)}.json`;
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+function describe(kept: Kept): string {
+  const { ca, names, resolver, issuedAtMs, profile, spec, issuer } = kept;
+  const { notBeforeMs, notAfterMs } = spec;
+  const digests = { key: sha256(spec.key), chain: sha256(spec.chain) };
+  const times = {
+    issuedAt: new Date(issuedAtMs).toISOString(),
+    notBefore: new Date(notBeforeMs).toISOString(),
+    notAfter: new Date(notAfterMs).toISOString(),
+  };
+  return `${JSON.stringify({ ca, names, resolver, profile, issuer, ...times, sha256: digests }, null, 2)}\n`;
+}
+
+/** Undefined unless the meta file vouches for both others and they are a certificate and its key. */
+function parseKept(set: Record<(typeof PARTS)[number], string>): Kept | undefined {
+  const meta = readJson(Buffer.from(set["meta.json"]));
+  const digests = meta?.["sha256"];
+  if (!isRecord(digests) || !Array.isArray(meta!["names"])) return undefined;
+  if (digests["key"] !== sha256(set["key.pem"]) || digests["chain"] !== sha256(set["chain.pem"]))
+    return undefined;
+  try {
+    return {
+      ...readCertificate(set["chain.pem"], set["key.pem"]),
+      ca: String(meta!["ca"]),
+      names: meta!["names"].map(String),
+      resolver: String(meta!["resolver"]),
+      issuedAtMs: Date.parse(String(meta!["issuedAt"])) || 0,
+      profile: String(meta!["profile"] ?? ""),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function readJson(bytes: Buffer | undefined): Record<string, unknown> | undefined {
+  try {
+    const data: unknown = JSON.parse(bytes?.toString() ?? "");
+    return isRecord(data) ? data : undefined;
+  } catch {
+    return undefined;
+  }
+}
