@@ -58,6 +58,8 @@ export type ServiceSpec = {
       readonly kind: "loadBalancer";
       readonly options: LoadBalancerOptions;
       readonly servers: readonly ServerSpec[];
+      /** Where each server's state is in `ServerCells`, in the order of `servers`. */
+      readonly slots: readonly number[];
       readonly unavailable: readonly Unavailable[];
     }
   | { readonly kind: "weighted"; readonly options: NonNullable<FileServiceOptions["weighted"]> }
