@@ -59,8 +59,8 @@ export function quote(text: string): string {
  * Foreign text that can neither break a line, nor steer a terminal, nor turn the reading direction, nor fill a
  * screen: a hostile label may be a megabyte long.
  */
-export function printable(text: string): string {
-  return cut(text, 400).replace(
+export function printable(text: string, most = 400): string {
+  return cut(text, most).replace(
     /[\0-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]|\p{Surrogate}/gu,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

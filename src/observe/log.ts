@@ -1,0 +1,109 @@
+import { isatty } from "node:tty";
+import { type Logger as Pino, pino, stdSerializers, stdTimeFunctions } from "pino";
+import type { Logger } from "../model/host.ts";
+import type { LogOptions } from "../model/settings.ts";
+import { printable } from "../schema/problem.ts";
+import { RotatingSink } from "./rotating-sink.ts";
+
+/** The log of the process, and what only its owner may do with it. */
+export interface Log extends Logger {
+  /** Whether lines of this level are written, for lines that are dear to make. */
+  isOn(level: keyof Logger): boolean;
+  /** Opens the file again under its name, after somebody else rotated it. */
+  reopen(): void;
+  /** Writes out everything that is waiting: only before the process ends. */
+  flush(): void;
+  close(): void;
+}
+
+/** Where lines go, for tests; a file or standard output otherwise. */
+export interface Sink {
+  write(line: string): void;
+}
+
+export function createLog(options: LogOptions, sink?: Sink): Log {
+  const onError = (error: Error) =>
+    void process.stderr.write(`the log cannot be written: ${error.message}\n`);
+  const out = sink ?? new RotatingSink(options, onError, true);
+  const isColored = !options.noColor && sink === undefined && options.filePath === "" && isatty(1);
+  const stream =
+    options.format === "json" ? out : { write: (line: string) => out.write(readable(line, isColored)) };
+  const log = pino(
+    {
+      // Nothing of ours panics: at that level the log is for the fatal only.
+      level: options.level === "PANIC" ? "fatal" : options.level.toLowerCase(),
+      base: null,
+      messageKey: "message",
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+      serializers: { err: stdSerializers.err, error: stdSerializers.err },
+      // A field that is very deep or wide is cut rather than followed.
+      depthLimit: 5,
+      edgeLimit: 100,
+    },
+    stream,
+  );
+  return {
+    ...methods(log),
+    isOn: (level) => log.isLevelEnabled(level),
+    reopen: () => out instanceof RotatingSink && out.reopen(),
+    flush: () => out instanceof RotatingSink && out.flushSync(),
+    close: () => out instanceof RotatingSink && out.close(),
+  };
+}
+
+function methods(log: Pino): Logger {
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error: (fields, message) => log.error(fields, message),
+  };
+}
+
+const LEVELS: Record<string, readonly [letters: string, color: string]> = {
+  trace: ["TRC", "35"],
+  debug: ["DBG", "90"],
+  info: ["INF", "32"],
+  warn: ["WRN", "33"],
+  error: ["ERR", "31"],
+  fatal: ["FTL", "31;1"],
+};
+
+/** `2026-01-31T12:00:00Z INF message key=value`: one line, whatever is in the values; a stack comes indented below it. */
+export function readable(json: string, isColored: boolean): string {
+  const { level, time, message, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  const paint = (color: string, text: string) => (isColored ? `\x1b[${color}m${text}\x1b[0m` : text);
+  const [letters, color] = LEVELS[String(level)] ?? ["???", "0"];
+  const parts = [
+    paint("90", `${String(time).slice(0, 19)}Z`),
+    paint(color, letters),
+    printable(String(message ?? ""), FIELD_MAX),
+  ];
+  let stack = "";
+  for (const [name, value] of Object.entries(fields)) {
+    parts.push(`${paint("36", `${printable(name)}=`)}${readableValue(value)}`);
+    if (isError(value)) stack += stackOf(value.stack);
+  }
+  return `${parts.join(" ")}\n${stack}`;
+}
+
+const FIELD_MAX = 4000;
+
+function readableValue(value: unknown): string {
+  if (isError(value)) return readableValue(value.message);
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const isPlain = typeof value !== "string" || /^[^\s"=]+$/.test(text);
+  return printable(isPlain ? text : JSON.stringify(text), FIELD_MAX);
+}
+
+function isError(value: unknown): value is { message: string; stack: string } {
+  return typeof value === "object" && value !== null && "stack" in value && "message" in value;
+}
+
+function stackOf(stack: unknown): string {
+  const frames = String(stack)
+    .split("\n")
+    .filter((line) => line.startsWith("    at "));
+  return frames.map((line) => `    ${printable(line.trim())}\n`).join("");
+}
