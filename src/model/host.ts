@@ -31,7 +31,7 @@ export interface Host {
   readonly shared: SharedArrayBuffer | undefined;
   /** Which thread this is, so that what a dead one had taken can be given back. */
   readonly thread: ThreadId;
-  /** An HTTP request of our own (forward auth, key sets), never following redirects. Rejects on network failure. */
+  /** An HTTP request of our own (forward auth, key sets), never following redirects. Rejects with a `FetchFailure`. */
   readonly fetch: (request: FetchRequest) => Promise<FetchReply>;
   /** Sends the exchange's request to a service and gives its whole reply, as `errors` needs. */
   readonly call: (service: string, request: CallRequest, exchange: Exchange) => Promise<Reply>;
@@ -56,6 +56,7 @@ export interface FetchRequest {
   /** Flat list. */
   readonly headers: readonly string[];
   readonly body?: Buffer;
+  /** For all of it, the reply's body included. */
   readonly timeoutMs: number;
   readonly replyBytesMax: number;
   readonly tls?: {
@@ -66,8 +67,19 @@ export interface FetchRequest {
   };
 }
 
+/** Why there is no `FetchReply`. The message is for logs. */
+export class FetchFailure extends Error {
+  readonly kind: "network" | "timeout" | "too-large";
+
+  constructor(kind: FetchFailure["kind"], message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
 export interface FetchReply {
   readonly status: number;
+  /** Flat list, in the bytes that came: one character a byte. */
   readonly headers: readonly string[];
   readonly body: Buffer;
 }
