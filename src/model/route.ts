@@ -15,6 +15,12 @@ export interface Route {
   readonly accessLog: boolean;
   readonly metrics: boolean;
   readonly tracing: boolean;
+  /**
+   * Set for a parent of other routers: after its hooks the exchange is matched here, `service` is not asked, and no
+   * match is `no-route`. The route found has the hooks of this one first, so that going on means going on after
+   * those that have run.
+   */
+  readonly children?: RouteTable;
 }
 
 export interface RouteTable {
