@@ -1,0 +1,94 @@
+import { nearest } from "../lib/nearest.ts";
+import { settingsOptions } from "../model/settings.ts";
+import { listOptions, type OptionRow } from "../schema/describe.ts";
+import type { Command } from "./command.ts";
+
+const WIDTH = 110;
+
+/** `waybill help [command, section, option or "all"]`. Undefined when there is nothing of that name. */
+export function helpAbout(topic: string | undefined, commands: readonly Command[]): string | undefined {
+  if (topic === undefined) return overview(commands);
+  const command = commands.find(({ name }) => name === topic);
+  if (command !== undefined) return aboutCommand(command);
+  const rows = listOptions(settingsOptions);
+  if (topic === "all") return sections(rows);
+  const wanted = topic.replace(/^--?/, "").toLowerCase();
+  const found = rows.filter(({ path }) => `${path.toLowerCase()}.`.startsWith(`${wanted}.`));
+  return found.length === 0 ? undefined : sections(found);
+}
+
+/** The nearest thing that help knows, for a topic that it does not. */
+export function nearestTopic(topic: string, commands: readonly Command[]): string | undefined {
+  return nearest(topic, [...commands.map(({ name }) => name), ...Object.keys(settingsOptions)]);
+}
+
+function aboutCommand({ name, usage, summary, details }: Command): string {
+  return [`waybill ${name} ${usage}`.trimEnd(), summary, ...(details ? [details] : [])]
+    .join("\n\n")
+    .concat("\n");
+}
+
+function overview(commands: readonly Command[]): string {
+  const roots = Object.entries(settingsOptions).filter(([, { about }]) => about.refused === undefined);
+  return [
+    "Waybill: label a container and it is routed, protected and served over HTTPS.",
+    "",
+    "usage: waybill [command] [options]",
+    "",
+    "Commands:",
+    ...columns(commands.map(({ name, usage, summary }) => [`${name} ${usage}`.trimEnd(), summary])),
+    "",
+    "Options, by section:",
+    ...columns(roots.map(([name, { about }]) => [`--${name}`, about.doc])),
+    ...columns([["--configFile=<path>", "The settings file; otherwise the first of the usual ones."]]),
+    "",
+    "An option may also be a variable (WAYBILL_LOG_LEVEL, or TRAEFIK_LOG_LEVEL) or stand in a file:",
+    "/etc/waybill/waybill.yml, /etc/traefik/traefik.yml, ./waybill.yml, or the same as .toml.",
+    "Flags go before variables, and variables before the file.",
+    "",
+    "`waybill help <section>` lists its options, `waybill help all` every one.",
+    "",
+  ].join("\n");
+}
+
+function columns(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.min(48, Math.max(...rows.map(([left]) => left.length)) + 2);
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}${left.length >= width ? " " : ""}${right}`);
+}
+
+function sections(rows: readonly OptionRow[]): string {
+  const lines: string[] = [];
+  let section = "";
+  for (const row of rows) {
+    const root = row.path.split(".", 1)[0]!;
+    if (row.about.refused !== undefined) continue;
+    if (root !== section) lines.push(...(section === "" ? [] : [""]), `${root}: ${sectionDoc(root)}`);
+    section = root;
+    lines.push(...aboutOption(row));
+  }
+  if (lines.length === 0)
+    lines.push(...rows.map(({ path, about }) => `${path} is not supported: ${about.refused}`));
+  return `${lines.join("\n")}\n`;
+}
+
+const sectionDoc = (root: string) =>
+  (settingsOptions as Record<string, { about: { doc: string } }>)[root]?.about.doc ?? "";
+
+function aboutOption({ path, kind, about }: OptionRow): string[] {
+  const value = kind === "switch" ? "" : `=<${kind}>`;
+  const fallback = about.default ? ` Default: ${about.default}` : "";
+  return [
+    `  --${path}${value}`,
+    ...wrap(`${about.doc}${fallback}`, WIDTH - 8).map((line) => `        ${line}`),
+  ];
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1)!;
+    if (line !== "" && line.length + word.length >= width) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines;
+}

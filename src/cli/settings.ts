@@ -1,0 +1,18 @@
+import { describeProblem } from "../schema/problem.ts";
+import type { LoadedSettings } from "../settings/load.ts";
+import { loadSettings } from "../settings/load.ts";
+import type { Shell } from "./command.ts";
+
+/** The settings that these arguments, the environment and the files make. Undefined after saying what is wrong. */
+export function settingsOrComplaint(argv: readonly string[], shell: Shell): LoadedSettings | undefined {
+  const loaded = loadSettings({ argv, env: shell.env, cwd: shell.cwd, readFile: shell.readFile });
+  const errors = loaded.problems.filter(({ severity }) => severity === "error");
+  for (const problem of errors) shell.err(`error: ${describeProblem(problem)}\n`);
+  const [word] = loaded.words;
+  if (word !== undefined) {
+    shell.err(`error: ${JSON.stringify(word)} is neither an option nor a command in this place\n`);
+  }
+  if (errors.length === 0 && word === undefined) return loaded;
+  shell.err("Nothing was started. `waybill help` names the options.\n");
+  return undefined;
+}
