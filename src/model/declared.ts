@@ -60,4 +60,6 @@ export interface Declaration {
   readonly problems: readonly Problem[];
   /** Every container seen, routed or not. */
   readonly workloads: readonly Workload[];
+  /** Why a container has no router: one sentence, by its id. */
+  readonly unrouted?: ReadonlyMap<string, string>;
 }

@@ -54,4 +54,6 @@ export interface Self {
   readonly workloadId: string;
   readonly networkIds: ReadonlySet<string>;
   readonly networkNames: ReadonlySet<string>;
+  /** Where containers in the host's network are reached from here. */
+  readonly hostAddress?: string;
 }

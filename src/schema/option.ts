@@ -204,8 +204,12 @@ export function mapOf<T>(of: KindMaker<T>): KindMaker<ReadonlyMap<string, T>> {
         complain(reader, node.place, "bad-value", message);
       }
       for (const child of node.children?.values() ?? []) {
-        const value = element.read(child, reader, about);
-        if (value !== undefined) values.set(child.name, value);
+        for (const [name, leaf] of element.form === "scalar"
+          ? dottedNames(child.name, child)
+          : ([[child.name, child]] as const)) {
+          const value = element.read(leaf, reader, about);
+          if (value !== undefined) values.set(name, value);
+        }
       }
       return values;
     },
@@ -217,6 +221,15 @@ function notNames(node: Node): string | undefined {
   if (node.items) return "a list";
   if (node.value === undefined || node.value === null || node.value === "") return undefined;
   return quote(String(node.value));
+}
+
+// Labels and flags have no way to say that a dot belongs to a name, such as the header `X-Foo.Bar`; where every value is
+// a single text, it can only have been meant so.
+function dottedNames(name: string, node: Node): [string, Node][] {
+  const isSpelledWithDots = node.place.source === "label" || node.place.source === "flag";
+  if (node.children === undefined || !isSpelledWithDots) return [[name, node]];
+  const inside = [...node.children.values()].flatMap((child) => dottedNames(`${name}.${child.name}`, child));
+  return node.value === undefined ? inside : [[name, node], ...inside];
 }
 
 /** Options under fixed names. With `enabler`, its bare name switches it on: `tls=true`. */

@@ -1,0 +1,54 @@
+import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { ModemOptions } from "./endpoint.ts";
+
+const KEY_FILES = ["id_ed25519", "id_ecdsa", "id_rsa"];
+
+/** `ssh://user@host:port`: keys from the agent or `~/.ssh`, and only hosts that `~/.ssh/known_hosts` knows. */
+export function sshOptions(url: URL, env: NodeJS.ProcessEnv): ModemOptions {
+  const folder = join(env["HOME"] ?? homedir(), ".ssh");
+  const host = url.hostname;
+  const port = url.port === "" ? 22 : Number(url.port);
+  const agent = env["SSH_AUTH_SOCK"];
+  const privateKey = agent ? undefined : KEY_FILES.map((file) => read(join(folder, file))).find(Boolean);
+  const known = read(join(folder, "known_hosts")) ?? "";
+  return {
+    protocol: "ssh",
+    host,
+    port,
+    username: decodeURIComponent(url.username) || (env["USER"] ?? "root"),
+    sshOptions: {
+      agent,
+      privateKey,
+      readyTimeout: 10_000,
+      hostVerifier: (key: Buffer) => isKnownHost(known, port === 22 ? host : `[${host}]:${port}`, key),
+    },
+  };
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether OpenSSH's `known_hosts` has this key for this host, by name or by hashed name. */
+export function isKnownHost(knownHosts: string, host: string, key: Buffer): boolean {
+  const wanted = key.toString("base64");
+  for (const line of knownHosts.split("\n")) {
+    const [names, , blob] = line.trim().split(/\s+/);
+    if (names === undefined || blob !== wanted || /^[#@]/.test(names)) continue;
+    if (names.split(",").some((name) => isName(name, host))) return true;
+  }
+  return false;
+}
+
+function isName(name: string, host: string): boolean {
+  const [, salt, hash] = /^\|1\|([^|]+)\|(.+)$/.exec(name) ?? [];
+  if (salt === undefined) return name === host;
+  return createHmac("sha1", Buffer.from(salt, "base64")).update(host).digest("base64") === hash;
+}
