@@ -83,9 +83,9 @@ export function isHeaderName(text: string): boolean {
   return /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(text);
 }
 
-/** Whether the text holds nothing that ends or breaks a header line. */
+/** Whether the text, one character a byte, holds nothing that ends or breaks a header line. */
 export function isHeaderValue(text: string): boolean {
-  return !/[\x00-\x08\x0a-\x1f\x7f]/.test(text);
+  return !/[\x00-\x08\x0a-\x1f\x7f\u0100-\uffff]/.test(text);
 }
 
 /** Whether a comma-separated list value has that member. `lower` is lower-case. */

@@ -1,0 +1,111 @@
+import { randomFillSync } from "node:crypto";
+import { hash32 } from "./hash.ts";
+
+const HEADER_BYTES = 64;
+const SLOT_BYTES = 16;
+const WAYS = 8;
+const SEED_NONE = 0;
+const SEED_BEING_MADE = 1;
+const SEED_READY = 2;
+
+/**
+ * A map from texts to 64-bit numbers in memory that several threads share, without locks and of a fixed size. A slot
+ * is a key of 64 bits, hashed with a seed that nobody outside knows, and a value that is changed by compare and swap.
+ * Each key may live in one of eight slots; whose value is at most `freeAtMost` may be taken by another key.
+ */
+export class SharedTable {
+  readonly #words: Int32Array;
+  /** Slots alone, the header left out: two halves of the key, two of the value. */
+  readonly #halves: Uint32Array;
+  readonly #longs: BigUint64Array;
+  readonly #sets: number;
+  readonly #seedA: number;
+  readonly #seedB: number;
+
+  static bytesFor(slots: number): number {
+    return HEADER_BYTES + 2 ** Math.ceil(Math.log2(Math.max(slots, WAYS))) * SLOT_BYTES;
+  }
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory);
+    this.#halves = new Uint32Array(memory, HEADER_BYTES);
+    this.#longs = new BigUint64Array(memory, HEADER_BYTES);
+    this.#sets = (memory.byteLength - HEADER_BYTES) / SLOT_BYTES / WAYS;
+    this.#makeSeed();
+    this.#seedA = this.#words[2]!;
+    this.#seedB = this.#words[3]!;
+  }
+
+  /** 32 secret bytes, the same in all threads, for keyed hashes of the table's user. */
+  get secret(): Buffer {
+    return Buffer.from(new Uint8Array(this.#words.buffer, 16, 32).slice());
+  }
+
+  #makeSeed(): void {
+    if (Atomics.compareExchange(this.#words, 0, SEED_NONE, SEED_BEING_MADE) === SEED_NONE) {
+      const seed = randomFillSync(new Uint8Array(40));
+      new Uint8Array(this.#words.buffer, 8, 40).set(seed);
+      Atomics.store(this.#words, 0, SEED_READY);
+      Atomics.notify(this.#words, 0);
+    }
+    Atomics.wait(this.#words, 0, SEED_BEING_MADE, 1000);
+  }
+
+  /** The slot of the key, or -1. `owner` tells apart the users of one table. */
+  find(key: string, owner: number): number {
+    const low = hash32(key, this.#seedA ^ owner) | 1;
+    const high = hash32(key, this.#seedB ^ owner);
+    const first = this.#firstSlot(high);
+    for (let way = 0; way < WAYS; way++) {
+      const at = (first + way) * 4;
+      if (this.#halves[at] === low >>> 0 && this.#halves[at + 1] === high) return first + way;
+    }
+    return -1;
+  }
+
+  /** The slot of the key, taken from another key if need be; -1 if none of its slots is free. */
+  claim(key: string, owner: number, freeAtMost: bigint, evict: boolean): number {
+    const found = this.find(key, owner);
+    return found >= 0 ? found : this.#take(key, owner, freeAtMost, evict);
+  }
+
+  #take(key: string, owner: number, freeAtMost: bigint, evict: boolean): number {
+    const low = BigInt((hash32(key, this.#seedA ^ owner) | 1) >>> 0);
+    const high = hash32(key, this.#seedB ^ owner);
+    const id = (BigInt(high) << 32n) | low;
+    const first = this.#firstSlot(high);
+    for (let tries = 0; tries < WAYS; tries++) {
+      const least = this.#emptiest(first);
+      const value = this.load(least);
+      if (value > freeAtMost && !evict) return -1;
+      const previous = Atomics.load(this.#longs, least * 2);
+      if (previous === id) return least;
+      if (Atomics.compareExchange(this.#longs, least * 2, previous, id) !== previous) continue;
+      // What another key had used up must not count for this one, and the slot must not look the emptiest any more.
+      this.swap(least, value, freeAtMost);
+      return least;
+    }
+    return -1;
+  }
+
+  #emptiest(first: number): number {
+    let least = first;
+    for (let slot = first + 1; slot < first + WAYS; slot++) {
+      if (this.load(slot) < this.load(least)) least = slot;
+    }
+    return least;
+  }
+
+  load(slot: number): bigint {
+    return Atomics.load(this.#longs, slot * 2 + 1);
+  }
+
+  /** Whether the slot still held `expected` and now holds `next`. */
+  swap(slot: number, expected: bigint, next: bigint): boolean {
+    return Atomics.compareExchange(this.#longs, slot * 2 + 1, expected, next) === expected;
+  }
+
+  #firstSlot(high: number): number {
+    return (high & (this.#sets - 1)) * WAYS;
+  }
+}
