@@ -28,7 +28,11 @@ export function getHeaders(headers: readonly string[], lower: string): string[] 
 
 /** Replaces the first line of that name and removes the others, or adds the line at the end. */
 export function setHeader(headers: Headers, name: string, value: string): void {
-  const lower = name.toLowerCase();
+  putHeader(headers, name, name.toLowerCase(), value);
+}
+
+/** The same for names whose lower case is known already. */
+export function putHeader(headers: Headers, name: string, lower: string, value: string): void {
   for (let i = 0; i < headers.length; i += 2) {
     if (!sameName(headers[i]!, lower)) continue;
     headers[i] = name;
