@@ -85,6 +85,13 @@ export class Ca {
     return typeof directory["renewalInfo"] === "string";
   }
 
+  /** Names of the profiles that the CA offers. */
+  async profiles(): Promise<readonly string[]> {
+    const { meta } = await this.#ask(() => this.#client.http.getDirectory());
+    const profiles = isRecord(meta) ? meta["profiles"] : undefined;
+    return isRecord(profiles) ? Object.keys(profiles) : [];
+  }
+
   async createOrder({ identifiers, profile, replaces }: OrderRequest): Promise<Order> {
     const request = { identifiers, ...(profile && { profile }), ...(replaces && { replaces }) };
     // acme-client's types are older than profiles and renewal information; it sends what it is given.

@@ -38,8 +38,6 @@ export class ChallengeBoard {
   readonly #publish: Publish;
   readonly #tokens = new Map<string, string>();
   readonly #certificates = new Map<string, CertificateSpec>();
-  /** Tokens that other machines put into the shared store: any of us may be the one who is asked. */
-  #foreign: ReadonlyMap<string, string> = new Map();
 
   constructor(publish: Publish) {
     this.#publish = publish;
@@ -69,18 +67,8 @@ export class ChallengeBoard {
     await this.#tell();
   }
 
-  /** Replaces what is known of the other machines' tokens. */
-  async setForeign(tokens: ReadonlyMap<string, string>): Promise<void> {
-    const same =
-      tokens.size === this.#foreign.size && [...tokens.keys()].every((token) => this.#foreign.has(token));
-    if (same) return;
-    this.#foreign = tokens;
-    await this.#tell();
-  }
-
   async #tell(): Promise<void> {
-    const tokens = new Map([...this.#foreign, ...this.#tokens]);
-    await this.#publish({ tokens, certificates: [...this.#certificates.values()] });
+    await this.#publish({ tokens: new Map(this.#tokens), certificates: [...this.#certificates.values()] });
   }
 }
 

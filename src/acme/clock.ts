@@ -4,6 +4,8 @@ import { setTimeout as wait } from "node:timers/promises";
 export interface Clock {
   /** Wall clock, milliseconds since 1970. */
   nowMs(): number;
+  /** Monotonic, milliseconds: does not jump when somebody sets the clock. */
+  tickMs(): number;
   /** Rejects when the signal aborts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
@@ -13,5 +15,6 @@ const SLEEP_MAX_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
+  tickMs: () => performance.now(),
   sleep: (ms, signal) => wait(Math.min(Math.max(ms, 0), SLEEP_MAX_MS), undefined, { signal }),
 };

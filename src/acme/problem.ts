@@ -1,3 +1,5 @@
+import { VaultError } from "./vault.ts";
+
 /** Problem types (RFC 8555 section 6.7) after which the same request can only fail again. */
 const PERMANENT = new Set([
   "badCSR",
@@ -58,6 +60,8 @@ export class AcmeProblem extends Error {
 /** Anything thrown, as a problem: programming errors are not swallowed by being called transient twice. */
 export function asProblem(error: unknown): AcmeProblem {
   if (error instanceof AcmeProblem) return error;
+  if (error instanceof VaultError) return new AcmeProblem("storage", error.message);
+  if ((error as { name?: string }).name === "AbortError") return new AcmeProblem("aborted", "stopped");
   return new AcmeProblem("unexpected", error instanceof Error ? error.message : String(error));
 }
 

@@ -54,6 +54,7 @@ export class Transport {
   readonly #closing = new AbortController();
   /** Requests sent so far, for tests and metrics. */
   sent = 0;
+  #heard: { readonly dateMs: number; readonly tickMs: number } | undefined;
 
   constructor(options: TransportOptions, clock: Clock) {
     this.#options = options;
@@ -87,6 +88,13 @@ export class Transport {
     return client;
   }
 
+  /** How far the CA's clock is ahead of ours, as far as we know. */
+  skewMs(): number {
+    if (this.#heard === undefined) return 0;
+    const { dateMs, tickMs } = this.#heard;
+    return dateMs + (this.#clock.tickMs() - tickMs) - this.#clock.nowMs();
+  }
+
   async #fetchNonce(http: SigningClient): Promise<string> {
     const reply = await this.send(await http.getResourceUrl("newNonce"), "HEAD", undefined);
     const nonce = this.#nonces.pop() ?? reply.headers["replay-nonce"];
@@ -97,6 +105,8 @@ export class Transport {
   /** One request. Throws `AcmeProblem` for every failure but a refused nonce, which acme-client tries again. */
   async send(url: string, method: string, data: unknown): Promise<CaReply> {
     const reply = await this.#exchange(url, method.toUpperCase() as Dispatcher.HttpMethod, data);
+    const date = Date.parse(reply.headers["date"] ?? "");
+    if (!Number.isNaN(date)) this.#heard = { dateMs: date, tickMs: this.#clock.tickMs() };
     const nonce = reply.headers["replay-nonce"];
     const isRefusedNonce =
       reply.status === 400 &&

@@ -1,0 +1,101 @@
+import type { Holdings } from "./holdings.ts";
+import { lastCallsMs, renewAtWithAdvice, type Suggestion } from "./renewal.ts";
+import type { Failure, Kept } from "./shelf.ts";
+
+export type TicketState =
+  /** Nothing has been done yet. */
+  | "waiting"
+  /** Served by a certificate of its own. */
+  | "valid"
+  /** Served by another name's certificate: a wildcard. */
+  | "covered"
+  /** Another process is getting it. */
+  | "elsewhere"
+  | "ordering"
+  | "proving"
+  | "finalizing"
+  | "downloading"
+  /** Tried again at `nextAtMs`. */
+  | "failed"
+  /** Held back by our own budget or by the CA until `nextAtMs`. */
+  | "parked"
+  /** Not tried before a person has mended it. */
+  | "blocked";
+
+/** One certificate that routers want, and how far we are with it. */
+export class Ticket {
+  readonly key: string;
+  readonly resolver: string;
+  readonly names: readonly string[];
+  owners: readonly string[];
+  state: TicketState = "waiting";
+  /** For people: why it is in this state. Empty when there is nothing to say. */
+  reason: string;
+  running = false;
+  own: Kept | undefined;
+  failure: Failure | undefined;
+  suggestion: Suggestion | undefined;
+  /** When the CA is asked for its suggestion again. */
+  adviceAtMs = 0;
+  /** Not before this, whatever else holds: budget, another process. */
+  holdUntilMs = 0;
+  /** Where in its day it renews, from 0 to 1. */
+  readonly luck: number;
+  forced = false;
+
+  constructor(
+    key: string,
+    resolver: string,
+    names: readonly string[],
+    owners: readonly string[],
+    luck: number,
+  ) {
+    this.key = key;
+    this.resolver = resolver;
+    this.names = names;
+    this.owners = owners;
+    this.luck = luck;
+    this.reason = "";
+  }
+
+  block(reason: string): void {
+    this.state = "blocked";
+    this.reason = reason;
+  }
+
+  /** When the present certificate is to be renewed. Undefined without one. */
+  renewAtMs(): number | undefined {
+    return this.own && renewAtWithAdvice(this.own.spec, this.suggestion, this.luck);
+  }
+
+  /** When the CA is to be asked for a certificate; Infinity for never as things are. */
+  dueAtMs(
+    holdings: Holdings,
+    cas: readonly string[],
+    isWanted: (kept: Kept) => boolean,
+    nowMs: number,
+  ): number {
+    if (this.running || this.state === "blocked") return Number.POSITIVE_INFINITY;
+    if (this.forced) return this.holdUntilMs;
+    const { own, failure } = this;
+    if (own !== undefined && own.spec.notAfterMs > nowMs) {
+      return Math.max(this.#renewalDueMs(own), this.holdUntilMs);
+    }
+    const cover = holdings.covering(this.names, cas, nowMs);
+    if (cover !== undefined) {
+      // A certificate that nobody renews any more covers us only until it would have been renewed.
+      return isWanted(cover) ? Number.POSITIVE_INFINITY : renewAtWithAdvice(cover.spec, undefined, this.luck);
+    }
+    return Math.max(failure?.nextAtMs ?? 0, this.holdUntilMs);
+  }
+
+  #renewalDueMs(own: Kept): number {
+    const renewAtMs = renewAtWithAdvice(own.spec, this.suggestion, this.luck);
+    const { failure } = this;
+    if (failure === undefined) return renewAtMs;
+    const patientMs = Math.max(renewAtMs, failure.nextAtMs);
+    // Shortly before the end it is tried once more, even if its turn were only tomorrow.
+    const lastCall = lastCallsMs(own.spec).find((ms) => ms > failure.lastAtMs);
+    return failure.permanent || lastCall === undefined ? patientMs : Math.min(patientMs, lastCall);
+  }
+}
