@@ -29,4 +29,6 @@ export interface UpstreamEvents {
 export interface UpstreamCall {
   /** The client has gone: stop, and destroy the connection if a request is half sent. */
   cancel(): void;
+  /** The exchange is over; told once, whatever came of it. */
+  over?(): void;
 }

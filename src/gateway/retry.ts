@@ -1,0 +1,65 @@
+import { BytesBody, NO_BODY } from "../model/body.ts";
+import type { Exchange } from "../model/exchange.ts";
+import type { RetryPolicy } from "../model/middleware.ts";
+import { hooksAt } from "./hooks.ts";
+
+const SHARE = 0.2;
+const SAVED_MAX = 100;
+const SAVED_AT_FIRST = 10;
+
+/**
+ * Retries may be a fifth of the requests, so that a failing application is not buried under repetitions. Tries that
+ * reached no application (refused connections, stale ones) are not counted.
+ */
+export class RetryBudget {
+  #saved: number;
+
+  constructor() {
+    this.#saved = SAVED_AT_FIRST;
+  }
+
+  earn(): void {
+    if (this.#saved < SAVED_MAX) this.#saved += SHARE;
+  }
+
+  spend(): boolean {
+    if (this.#saved < 1) return false;
+    this.#saved -= 1;
+    return true;
+  }
+}
+
+/** The innermost policy among the hooks that have run. */
+export function retryPolicyOf(exchange: Exchange): RetryPolicy | undefined {
+  for (let i = exchange.hooksRun - 1; i >= 0; i--) {
+    const policy = hooksAt(exchange, i).retry;
+    if (policy !== undefined) return policy;
+  }
+  return undefined;
+}
+
+/** RFC 9110 §9.2.2. */
+export function isIdempotent(method: string): boolean {
+  switch (method) {
+    case "GET":
+    case "HEAD":
+    case "OPTIONS":
+    case "PUT":
+    case "DELETE":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Whether the request can be sent once more as it was. */
+export function isReplayable(exchange: Exchange): boolean {
+  const body = exchange.requestBody;
+  return body === NO_BODY || body instanceof BytesBody;
+}
+
+/** Milliseconds before the next try: half as much again each time, somewhat spread. */
+export function retryDelayMs(policy: RetryPolicy, attempts: number): number {
+  if (policy.initialIntervalMs === 0) return 0;
+  return policy.initialIntervalMs * 1.5 ** (attempts - 1) * (0.75 + Math.random() / 2);
+}

@@ -1,0 +1,43 @@
+import type { Socket } from "node:net";
+
+const SIZE = 64 * 1024;
+/** Chunks up to this size are copied behind their head, which is cheaper than a second buffer for the system call. */
+export const COPY_MAX = 16 * 1024;
+
+/**
+ * One buffer a thread in which small writes are put together, so that a head and its body leave in one system call
+ * and without a buffer made for each. It is only ever filled and written within one turn of the caller.
+ */
+export class Scratch {
+  #bytes: Buffer;
+  #length: number;
+
+  constructor() {
+    this.#bytes = Buffer.allocUnsafeSlow(SIZE);
+    this.#length = 0;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  fits(bytes: number): boolean {
+    return this.#length + bytes <= SIZE;
+  }
+
+  text(text: string): void {
+    this.#length += this.#bytes.write(text, this.#length, "latin1");
+  }
+
+  chunk(chunk: Buffer): void {
+    chunk.copy(this.#bytes, this.#length);
+    this.#length += chunk.length;
+  }
+
+  write(socket: Socket): void {
+    socket.write(this.#bytes.subarray(0, this.#length));
+    this.#length = 0;
+    // Bytes the kernel has not taken yet still lie in the buffer.
+    if (socket.writableLength !== 0) this.#bytes = Buffer.allocUnsafeSlow(SIZE);
+  }
+}
