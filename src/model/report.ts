@@ -67,6 +67,8 @@ export interface RouterReport extends ObjectReport<DeclaredRouter> {
    * have been in force, as far as it could be worked out.
    */
   readonly effective: readonly RouterSpec[];
+  /** Host names in its rule, in order: what certificates are for. */
+  readonly hosts: readonly string[];
   /** Entry points it really listens on, sorted. */
   readonly using: readonly string[];
 }

@@ -1,0 +1,194 @@
+import type {
+  Declaration,
+  Declared,
+  DeclaredMiddleware,
+  DeclaredRouter,
+  DeclaredService,
+} from "../model/declared.ts";
+import { fileServiceOptions, routerOptions } from "../model/dynamic.ts";
+import { type EntryPointSettings, parseAddress } from "../model/entry-point.ts";
+import type { Middleware } from "../model/middleware.ts";
+import type { Settings } from "../model/settings.ts";
+import type { ServerSpec } from "../model/snapshot.ts";
+import { Node, type Place } from "../schema/node.ts";
+import { leaf, type Options, readOptions } from "../schema/option.ts";
+import { ACME_ROUTER } from "./routers.ts";
+import { DEFAULT_TRANSPORT } from "./transports.ts";
+
+const PROVIDER = "internal";
+const PRIORITY_HIGHEST = 2n ** 63n - 1n;
+const CHALLENGE_PATH = "/.well-known/acme-challenge/";
+
+/** Services that the main thread answers, behind a socket of its own: workers send requests there as to any server. */
+const SERVED_BY_MAIN = ["api", "dashboard", "prometheus"];
+/** Services that a worker answers by itself. */
+const SERVED_BY_WORKERS = ["ping", "noop", "acme-http"];
+
+/** What the settings ask for in the proxy's own name: pages, redirections of entry points, challenges. */
+export function declareInternals(
+  settings: Settings,
+  registry: ReadonlyMap<string, Middleware>,
+  {
+    adminSocket,
+    challengeEntryPoints,
+  }: { adminSocket: string | undefined; challengeEntryPoints: readonly string[] },
+): Declaration {
+  const routers = new Map<string, Declared<DeclaredRouter>>();
+  const middlewares = new Map<string, Declared<DeclaredMiddleware>>();
+  const add = (name: string, from: RouterDraft) => routers.set(name, declared(routerFrom(from)));
+
+  addPages(settings, add);
+  for (const [name, entryPoint] of settings.entryPoints) {
+    const redirection = entryPoint.http.redirections?.entryPoint;
+    if (redirection === undefined) continue;
+    const title = `${name}-to-${redirection.to.replace(/[^a-z0-9]+/gi, "-").replace(/^-|-$/g, "")}`;
+    middlewares.set(`redirect-${title}`, declared(redirectFrom(redirection, settings.entryPoints, registry)));
+    add(title, {
+      rule: entryPoint.allowACMEByPass
+        ? `HostRegexp(\`^.+$\`) && !PathPrefix(\`${CHALLENGE_PATH}\`)`
+        : "HostRegexp(`^.+$`)",
+      entryPoint: name,
+      service: "noop",
+      priority: redirection.priority,
+      middlewares: [`redirect-${title}`],
+    });
+  }
+  for (const entryPoint of challengeEntryPoints) {
+    const mayBeTaken = settings.entryPoints.get(entryPoint)?.allowACMEByPass === true;
+    const priority = mayBeTaken ? 0n : PRIORITY_HIGHEST;
+    add(ACME_ROUTER.replace(`@${PROVIDER}`, ""), {
+      rule: `PathPrefix(\`${CHALLENGE_PATH}\`)`,
+      entryPoint,
+      service: "acme-http",
+      priority,
+    });
+  }
+  return {
+    provider: PROVIDER,
+    routers,
+    services: servicesWith(adminSocket),
+    middlewares,
+    transports: new Map([
+      [DEFAULT_TRANSPORT.replace(`@${PROVIDER}`, ""), declared(settings.serversTransport)],
+    ]),
+    tlsOptions: new Map(),
+    tlsStores: new Map(),
+    tlsCertificates: [],
+    problems: [],
+    workloads: [],
+  };
+}
+
+function addPages({ api, ping, metrics }: Settings, add: (name: string, from: RouterDraft) => void): void {
+  const base = api === undefined || api.basePath === "/" ? "" : api.basePath.replace(/\/$/, "");
+  if (api?.insecure) {
+    const entryPoint = "traefik";
+    add("api", {
+      rule: `PathPrefix(\`${base}/api\`)`,
+      entryPoint,
+      service: "api",
+      priority: PRIORITY_HIGHEST - 1n,
+    });
+    if (api.dashboard) {
+      const rule = `PathPrefix(\`${base === "" ? "/" : base}\`)`;
+      add("dashboard", { rule, entryPoint, service: "dashboard", priority: PRIORITY_HIGHEST - 2n });
+    }
+  }
+  if (ping !== undefined && !ping.manualRouting) {
+    add("ping", {
+      rule: "PathPrefix(`/ping`)",
+      entryPoint: ping.entryPoint,
+      service: "ping",
+      priority: PRIORITY_HIGHEST,
+    });
+  }
+  const prometheus = metrics?.prometheus;
+  if (prometheus !== undefined && !prometheus.manualRouting) {
+    const { entryPoint } = prometheus;
+    add("prometheus", {
+      rule: "PathPrefix(`/metrics`)",
+      entryPoint,
+      service: "prometheus",
+      priority: PRIORITY_HIGHEST,
+    });
+  }
+}
+
+interface RouterDraft {
+  readonly rule: string;
+  readonly entryPoint: string;
+  readonly service: string;
+  readonly priority: bigint;
+  readonly middlewares?: readonly string[];
+}
+
+const SETTINGS_PLACE: Place = { source: "default", key: "" };
+const READER = { report() {}, secret: () => "" };
+
+function routerFrom({ rule, entryPoint, service, priority, middlewares = [] }: RouterDraft): DeclaredRouter {
+  const defaults = readOptions(routerOptions, new Node("", SETTINGS_PLACE), READER);
+  const written = { rule, service, priority, entryPoints: [entryPoint], middlewares };
+  return { ...defaults, ...written, ruleSyntax: "v3", byDefaultRule: false, createdAtMs: 0 };
+}
+
+function redirectFrom(
+  { to, scheme, permanent }: { to: string; scheme: string; permanent: boolean },
+  entryPoints: ReadonlyMap<string, EntryPointSettings>,
+  registry: ReadonlyMap<string, Middleware>,
+): DeclaredMiddleware {
+  const address = to.startsWith(":") ? to : (entryPoints.get(to)?.address ?? "");
+  const port = String(parseAddress(address)?.port ?? "");
+  const isUsual = port === (scheme === "https" ? "443" : "80");
+  const written = { scheme, permanent: String(permanent), ...(!isUsual && { port }) };
+  return { type: "redirectScheme", options: optionsFrom(registry.get("redirectScheme")!.options, written) };
+}
+
+function optionsFrom(options: Options, written: Readonly<Record<string, string>>): Record<string, unknown> {
+  const node = new Node("", SETTINGS_PLACE);
+  node.children = new Map(
+    Object.entries(written).map(([name, value]) => [name.toLowerCase(), leaf(name, SETTINGS_PLACE, value)]),
+  );
+  return readOptions(options, node, READER);
+}
+
+function servicesWith(adminSocket: string | undefined): Map<string, Declared<DeclaredService>> {
+  const empty = {
+    ...readOptions(fileServiceOptions, new Node("", SETTINGS_PLACE), READER),
+    loadBalancer: undefined,
+  };
+  const services = new Map<string, Declared<DeclaredService>>();
+  for (const name of SERVED_BY_WORKERS) services.set(name, declared(empty));
+  if (adminSocket === undefined) return services;
+  const { servers: _, ...balancing } = readOptions(
+    { loadBalancer: fileServiceOptions.loadBalancer },
+    nodeWith("loadBalancer"),
+    READER,
+  ).loadBalancer!;
+  const loadBalancer = { ...balancing, servers: [ownServer(adminSocket)], unavailable: [] };
+  for (const name of SERVED_BY_MAIN) services.set(name, declared({ ...empty, loadBalancer }));
+  return services;
+}
+
+function nodeWith(child: string): Node {
+  const node = new Node("", SETTINGS_PLACE);
+  node.child(child, SETTINGS_PLACE).value = "";
+  node.child(child, SETTINGS_PLACE).children = new Map();
+  return node;
+}
+
+function ownServer(path: string): ServerSpec {
+  return {
+    id: "main-thread",
+    scheme: "http",
+    host: path,
+    port: 0,
+    path: "",
+    weight: 1,
+    url: "http://main-thread",
+    workload: undefined,
+  };
+}
+
+function declared<T>(value: T): Declared<T> {
+  return { value, place: SETTINGS_PLACE, broken: false, workloads: [] };
+}

@@ -1,0 +1,65 @@
+import { type TransportOptions, transportOptions } from "../model/dynamic.ts";
+import type { Place } from "../schema/node.ts";
+import type { Subject } from "../schema/problem.ts";
+import { checkVersionsAndCiphers } from "../tls/options.ts";
+import { type Context, collect, type Found } from "./context.ts";
+import { optionOf } from "./ledger.ts";
+
+export const DEFAULT_TRANSPORT = "default@internal";
+
+/** All transports by name; those in force have their authorities and certificates read. */
+export class TransportBook {
+  readonly found: ReadonlyMap<string, Found<TransportOptions>>;
+  readonly specs = new Map<string, TransportOptions>();
+
+  constructor(context: Context) {
+    this.found = collect(context.declarations, (declaration) => declaration.transports);
+    for (const { name, declared } of this.found.values()) {
+      if (declared.broken) continue;
+      const options = readTransport(context, { kind: "transport", name }, declared.value, declared.place);
+      if (options !== undefined) this.specs.set(name, options);
+    }
+  }
+}
+
+/** The names of its options, for those who look for one that is not known. */
+export const TRANSPORT_OPTIONS = Object.keys(transportOptions);
+
+function readTransport(
+  context: Context,
+  subject: Subject,
+  options: TransportOptions,
+  place: Place,
+): TransportOptions | undefined {
+  const problems = checkVersionsAndCiphers(options, place);
+  for (const problem of problems) context.ledger.take([{ ...problem, subject }]);
+  let isWhole = !problems.some((problem) => problem.severity === "error");
+  const read = (value: string, option: string) => {
+    const pem = readPem(context, subject, optionOf(place, option), value);
+    if (pem === undefined) isWhole = false;
+    return pem ?? "";
+  };
+  const complete = {
+    ...options,
+    rootCAs: options.rootCAs.map((value) => read(value, "rootCAs")),
+    certificates: options.certificates.map((pair) => ({
+      certFile: read(pair.certFile, "certificates.certFile"),
+      keyFile: read(pair.keyFile, "certificates.keyFile"),
+    })),
+  };
+  return isWhole ? complete : undefined;
+}
+
+/** The text of an option that holds PEM, or the path of a file that does. Undefined after reporting why not. */
+export function readPem(context: Context, subject: Subject, place: Place, value: string): string | undefined {
+  if (value.includes("-----BEGIN ")) return value;
+  try {
+    const text = context.readFile(value);
+    if (text.includes("-----BEGIN ")) return text;
+    context.ledger.error(subject, place, "bad-value", `expected PEM in the file ${value}, found none`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    context.ledger.error(subject, place, "unreadable-file", `the file cannot be read: ${reason}`);
+  }
+  return undefined;
+}
