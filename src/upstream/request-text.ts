@@ -26,6 +26,7 @@ export function requestText(exchange: Exchange, server: Server, length: number):
   return `${text}\r\n`;
 }
 
+/** The request's path behind the one that the server's URL has. */
 export function pathAt(prefix: string, path: string): string {
   if (prefix === "") return path;
   return prefix.endsWith("/") ? prefix + path.slice(1) : prefix + path;

@@ -31,6 +31,11 @@ export class Transport {
   readonly headerMs: number;
   readonly keepMs: number;
   readonly idleReadMs: number;
+  /** HTTP/2: silence after which a ping is sent (0 for none), and how long its answer may take. */
+  readonly readIdleMs: number;
+  readonly pingMs: number;
+  /** Servers of scheme https are offered HTTP/2. */
+  readonly offersHttp2: boolean;
   readonly idleMax: number;
   /** 0 for no limit. */
   readonly connectionsMax: number;
@@ -53,6 +58,9 @@ export class Transport {
     this.headerMs = timeouts.responseHeaderTimeout;
     this.keepMs = timeouts.idleConnTimeout;
     this.idleReadMs = timeouts.idleReadTimeout;
+    this.readIdleMs = timeouts.readIdleTimeout;
+    this.pingMs = timeouts.pingTimeout;
+    this.offersHttp2 = !options.disableHTTP2;
     this.idleMax = idle < 0 ? 0 : idle === 0 ? 256 : idle;
     this.connectionsMax = options.maxConnsPerHost;
     this.#dropped = dropped;

@@ -1,0 +1,343 @@
+import { randomBytes } from "node:crypto";
+import { constants, type ServerHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+import type { Timed } from "../lib/time-limits.ts";
+import type { BodySink, BodySource } from "../model/body.ts";
+import type { Client } from "../model/client.ts";
+import type { Exchange } from "../model/exchange.ts";
+import { FAULTS, type Fault } from "../model/fault.ts";
+import { type Headers, sameName } from "../model/headers.ts";
+import { allowedTrailers } from "../wire/chunked.ts";
+import type { Http2Connection } from "./http2.ts";
+
+const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR } = constants;
+
+/** Bytes of one reply that wait for the client. */
+export const STREAM_BUFFER_MAX = 64 * 1024;
+const RATE_GRACE_MS = 10_000;
+
+const END_STREAM = { endStream: true } as const;
+const WITH_TRAILERS = { waitForTrailers: true } as const;
+
+/**
+ * One HTTP/2 stream: the client of its exchange, the source of the request's body and the sink of the reply's, all in
+ * one object, so that a request costs one allocation beside Node's own.
+ */
+export class Http2Stream implements Client, BodySource, BodySink, Timed {
+  readonly stream: ServerHttp2Stream;
+  readonly length: number;
+  limitAtMs: number;
+  limitIndex: number;
+  exchange: Exchange | undefined;
+  readonly #connection: Http2Connection;
+  readonly #expectsContinue: boolean;
+  #bodySink: BodySink | undefined;
+  #bodyDone: boolean;
+  #bodyFromMs: number;
+  #trailersIn: string[] | undefined;
+  #replying: boolean;
+  #replied: boolean;
+  #stalled: boolean;
+  #tunnelled: boolean;
+  #trailersOut: readonly string[] | undefined;
+  #waitsForTrailers: boolean;
+
+  constructor(
+    connection: Http2Connection,
+    stream: ServerHttp2Stream,
+    length: number,
+    expectsContinue: boolean,
+  ) {
+    this.stream = stream;
+    this.length = length;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.limitIndex = -1;
+    this.exchange = undefined;
+    this.#connection = connection;
+    this.#expectsContinue = expectsContinue;
+    this.#bodySink = undefined;
+    this.#bodyDone = length === 0;
+    this.#bodyFromMs = 0;
+    this.#trailersIn = undefined;
+    this.#replying = false;
+    this.#replied = false;
+    this.#stalled = false;
+    this.#tunnelled = false;
+    this.#trailersOut = undefined;
+    this.#waitsForTrailers = false;
+  }
+
+  begin(exchange: Exchange): void {
+    this.exchange = exchange;
+    this.stream.on("close", this.#closed);
+  }
+
+  readonly #closed = () => {
+    this.#connection.site.limits.remove(this);
+    const complete = this.#replied && this.stream.rstCode === NGHTTP2_NO_ERROR;
+    const sink = this.#bodySink;
+    this.#bodySink = undefined;
+    if (!this.#bodyDone && !complete) sink?.fail(FAULTS["client-gone"]);
+    const exchange = this.exchange!;
+    const { gateway } = this.#connection.site;
+    this.#connection.streamClosed(this);
+    // A tunnel tells the gateway itself when both its ends are closed.
+    if (this.#tunnelled) return;
+    if (!complete) gateway.left(exchange);
+    gateway.done(exchange);
+  };
+
+  // --- The request's body.
+
+  flow(sink: BodySink): void {
+    const { stream } = this;
+    if (stream.destroyed) {
+      sink.fail(FAULTS["client-gone"]);
+      return;
+    }
+    this.#bodySink = sink;
+    this.#bodyFromMs = this.#connection.site.limits.nowMs;
+    if (this.#expectsContinue && !stream.headersSent) stream.additionalHeaders({ ":status": 100 });
+    this.#limitBody();
+    stream.on("trailers", this.#gotTrailers);
+    stream.on("end", this.#bodyEnded);
+    stream.on("data", this.#bodyData);
+  }
+
+  readonly #bodyData = (chunk: Buffer) => {
+    const exchange = this.exchange!;
+    exchange.requestBytes += chunk.length;
+    if (this.#bodySink === undefined) return;
+    if (this.#bodySink.data(chunk)) this.#limitBody();
+    else {
+      this.limitAtMs = Number.POSITIVE_INFINITY;
+      this.#bodyFromMs -= this.#connection.site.limits.nowMs;
+      this.stream.pause();
+    }
+  };
+
+  // Until the reply begins. After that a silent client is not a slow one: it may have nothing to say for hours.
+  #limitBody(): void {
+    if (this.#replying || this.#bodyDone) return;
+    const { bodyIdleTimeout, bodyRateMin } = this.#connection.site.settings.transport.respondingTimeouts;
+    const now = this.#connection.site.limits.nowMs;
+    let limit = bodyIdleTimeout === 0 ? Number.POSITIVE_INFINITY : now + bodyIdleTimeout;
+    if (bodyRateMin > 0) {
+      const earned = (this.exchange!.requestBytes * 1000) / bodyRateMin;
+      limit = Math.min(limit, this.#bodyFromMs + RATE_GRACE_MS + earned);
+    }
+    this.limitAtMs = limit;
+    if (limit !== Number.POSITIVE_INFINITY) this.#connection.site.limits.add(this);
+  }
+
+  readonly #gotTrailers = (_headers: unknown, _flags: number, raw: string[]) => {
+    this.#trailersIn = raw;
+  };
+
+  readonly #bodyEnded = () => {
+    const sink = this.#bodySink;
+    if (sink === undefined || this.stream.rstCode !== NGHTTP2_NO_ERROR || this.stream.aborted) return;
+    this.#bodySink = undefined;
+    this.#bodyDone = true;
+    if (!this.#stalled) this.limitAtMs = Number.POSITIVE_INFINITY;
+    sink.end(this.#trailersIn === undefined ? undefined : allowedTrailers(this.#trailersIn));
+  };
+
+  resume(): void {
+    if (!this.stream.isPaused()) return;
+    this.#bodyFromMs += this.#connection.site.limits.nowMs;
+    this.#limitBody();
+    this.stream.resume();
+  }
+
+  /** The rest stays with the client: its window closes, and the stream is ended after the reply. */
+  cancel(): void {
+    if (this.#bodySink === undefined) return;
+    this.#bodySink = undefined;
+    this.stream.off("data", this.#bodyData);
+    this.stream.pause();
+  }
+
+  // --- The reply.
+
+  inform(_exchange: Exchange, status: number, headers: Headers): void {
+    if (this.stream.destroyed || this.stream.headersSent) return;
+    const block: Record<string, string | number | string[]> = Object.create(null);
+    block[":status"] = status;
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i]!.toLowerCase();
+      if (isForbidden(name)) continue;
+      const before = block[name];
+      if (before === undefined) block[name] = headers[i + 1]!;
+      else
+        block[name] = Array.isArray(before)
+          ? [...before, headers[i + 1]!]
+          : [String(before), headers[i + 1]!];
+    }
+    this.stream.additionalHeaders(block);
+  }
+
+  send(exchange: Exchange): void {
+    if (this.stream.destroyed || this.stream.closed) return;
+    this.#replying = true;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    const transforms = exchange.replyTransforms;
+    const { replyBody } = exchange;
+    const length = transforms === undefined ? replyBody.length : -1;
+    const head = replyHead(exchange, length);
+    if (length === 0 || hasNoBody(exchange)) {
+      this.#replied = true;
+      this.stream.respond(head, END_STREAM);
+      replyBody.cancel();
+      this.#endStream();
+      return;
+    }
+    this.#waitsForTrailers = length < 0;
+    this.stream.respond(head, length < 0 ? WITH_TRAILERS : undefined);
+    if (length < 0) this.stream.once("wantTrailers", this.#sendTrailers);
+    this.stream.on("drain", this.#drained);
+    let sink: BodySink = this;
+    if (transforms !== undefined) {
+      for (let i = transforms.length - 1; i >= 0; i--) sink = transforms[i]!(sink, replyBody);
+    }
+    replyBody.flow(sink);
+  }
+
+  data(chunk: Buffer): boolean {
+    const { stream } = this;
+    if (stream.destroyed || stream.closed || chunk.length === 0) return true;
+    const waiting = stream.writableLength + chunk.length;
+    if (waiting <= STREAM_BUFFER_MAX && this.#connection.mayBuffer(chunk.length)) {
+      // Node keeps what it is given until the client's window lets it go, and the source wants its buffer back now.
+      stream.write(Buffer.from(chunk));
+      return true;
+    }
+    stream.write(chunk);
+    this.#stalled = true;
+    const { writeStallTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
+    if (writeStallTimeout > 0) {
+      this.limitAtMs = this.#connection.site.limits.nowMs + writeStallTimeout;
+      this.#connection.site.limits.add(this);
+    }
+    return false;
+  }
+
+  readonly #drained = () => {
+    if (!this.#stalled) return;
+    this.#stalled = false;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.exchange!.replyBody.resume();
+  };
+
+  end(trailers: string[] | undefined): void {
+    if (this.stream.destroyed || this.stream.closed) return;
+    this.#replied = true;
+    this.#trailersOut = trailers;
+    this.stream.end();
+    if (!this.#waitsForTrailers) this.#endStream();
+  }
+
+  readonly #sendTrailers = () => {
+    this.stream.sendTrailers(trailersToSend(this.#trailersOut));
+    // Node sends them in the next turn, so the stream is ended in the one after.
+    if (!this.#bodyDone) setImmediate(() => setImmediate(() => this.#endStream()));
+  };
+
+  /** The rest of a request that was answered early is not wanted (RFC 9113 §8.1). */
+  #endStream(): void {
+    if (!this.#bodyDone && !this.stream.destroyed) this.stream.close(NGHTTP2_NO_ERROR);
+  }
+
+  fail(_fault: Fault): void {
+    this.stream.close(NGHTTP2_INTERNAL_ERROR);
+  }
+
+  abort(_exchange: Exchange): void {
+    this.stream.close(NGHTTP2_INTERNAL_ERROR);
+  }
+
+  takeOver(exchange: Exchange): Duplex {
+    this.#replying = true;
+    this.#tunnelled = true;
+    this.#bodyDone = true;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    exchange.status = 200;
+    this.stream.respond(replyHead(exchange, -1));
+    return this.stream;
+  }
+
+  timedOut(): void {
+    const exchange = this.exchange!;
+    if (this.#stalled) {
+      exchange.fault = FAULTS["client-stalled"];
+      this.stream.close(NGHTTP2_CANCEL);
+      return;
+    }
+    const sink = this.#bodySink;
+    this.cancel();
+    sink?.fail(FAULTS["request-timeout"]);
+  }
+}
+
+function hasNoBody({ method, status }: Exchange): boolean {
+  return method === "HEAD" || status === 204 || status === 205 || status === 304;
+}
+
+/** Status and headers as a flat list, with the Content-Length that the body really has. */
+function replyHead(exchange: Exchange, length: number): string[] {
+  const { replyHeaders, status } = exchange;
+  // Node refuses to send other statuses than those of the registry's range.
+  const head = [":status", status >= 200 && status <= 599 ? String(status) : "502"];
+  const keepsLength = hasNoBody(exchange) && status !== 204;
+  let hadLength = false;
+  for (let i = 0; i < replyHeaders.length; i += 2) {
+    const name = replyHeaders[i]!;
+    if (name.length === 14 && sameName(name, "content-length")) {
+      hadLength = true;
+      if (!keepsLength) continue;
+    } else if (isForbidden(name)) continue;
+    head.push(name, replyHeaders[i + 1]!);
+  }
+  if (length > 0 || (length === 0 && !keepsLength && status !== 204)) {
+    if (!(keepsLength && hadLength)) head.push("content-length", String(length));
+  }
+  return head;
+}
+
+/** What HTTP/2 has no place for (RFC 9113 §8.2.2), and the key of a handshake that HTTP/2 does without. */
+function isForbidden(name: string): boolean {
+  switch (name.length) {
+    case 2:
+      return sameName(name, "te");
+    case 7:
+      return sameName(name, "upgrade");
+    case 10:
+      return sameName(name, "connection") || sameName(name, "keep-alive");
+    case 16:
+      return sameName(name, "proxy-connection");
+    case 17:
+      return sameName(name, "transfer-encoding");
+    case 20:
+      return sameName(name, "sec-websocket-accept");
+    default:
+      return false;
+  }
+}
+
+function trailersToSend(trailers: readonly string[] | undefined): Record<string, string | string[]> {
+  const block: Record<string, string | string[]> = Object.create(null);
+  if (trailers === undefined) return block;
+  for (let i = 0; i < trailers.length; i += 2) {
+    const name = trailers[i]!.toLowerCase();
+    if (isForbidden(name)) continue;
+    const before = block[name];
+    const value = trailers[i + 1]!;
+    block[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value];
+  }
+  return block;
+}
+
+/** What an HTTP/1.1 server expects of a WebSocket handshake, and RFC 8441 leaves out. */
+export function completeWebSocketHandshake(headers: Headers): void {
+  headers.push("Sec-WebSocket-Key", randomBytes(16).toString("base64"));
+}

@@ -1,0 +1,230 @@
+import {
+  constants,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type ServerSessionOptions,
+} from "node:http2";
+import type { Socket } from "node:net";
+import type { Timed, TimeLimits } from "../lib/time-limits.ts";
+import { type BodySource, NO_BODY } from "../model/body.ts";
+import type { Client, Gateway } from "../model/client.ts";
+import type { EntryPointSettings } from "../model/entry-point.ts";
+import type { Connection, Exchange } from "../model/exchange.ts";
+import { FAULTS } from "../model/fault.ts";
+import type { HeadLimits } from "../wire/limits.ts";
+import type { RequestHead } from "../wire/request-head.ts";
+import { type Http2Head, readHttp2Head } from "./http2-head.ts";
+import { completeWebSocketHandshake, Http2Stream } from "./http2-stream.ts";
+
+/** What an entry point lends to all its HTTP/2 connections. */
+export interface Http2Site {
+  readonly gateway: Gateway;
+  readonly limits: TimeLimits;
+  readonly settings: EntryPointSettings;
+  readonly headLimits: HeadLimits;
+  /** Applies the entry point's policy (path, host, forwarded headers). Undefined when it refuses: the head says why. */
+  exchange(
+    head: RequestHead,
+    client: Client,
+    connection: Connection,
+    body: BodySource,
+    startedAtMs: number,
+  ): Exchange | undefined;
+  /** The connection is closed. */
+  closed(connection: Http2Connection): void;
+}
+
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
+const FLAG_END_STREAM = 1;
+const LAST_STREAM_MAX = 2 ** 31 - 1;
+/** Bytes of all replies of a connection that wait for the client. */
+const CONNECTION_BUFFER_MAX = 1024 * 1024;
+const DRAIN_RTT_MAX_MS = 1000;
+
+/** What an HTTP/2 client of prior knowledge says first (RFC 9113 §3.4). */
+export const HTTP2_PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/** Options of Node's sessions for an entry point; made once. */
+export function sessionOptions(settings: EntryPointSettings): ServerSessionOptions {
+  const { http2, http } = settings;
+  return {
+    maxSessionMemory: 10,
+    maxHeaderListPairs: http2.maxHeaderPairs,
+    maxSettings: 32,
+    maxOutstandingPings: 10,
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 200,
+    maxSendHeaderBlockLength: 256 * 1024,
+    maxDeflateDynamicTableSize: http2.maxEncoderHeaderTableSize,
+    streamResetBurst: http2.streamResetBurst,
+    streamResetRate: http2.streamResetRate,
+    strictSingleValueFields: false,
+    settings: {
+      headerTableSize: http2.maxDecoderHeaderTableSize,
+      maxConcurrentStreams: http2.maxConcurrentStreams,
+      initialWindowSize: http2.streamWindow,
+      maxHeaderListSize: http.maxHeaderBytes,
+      enableConnectProtocol: http.upgrades.includes("websocket"),
+    },
+  };
+}
+
+/** One HTTP/2 connection: its streams, its budgets, and its end. */
+export class Http2Connection implements Timed {
+  readonly site: Http2Site;
+  readonly info: Connection;
+  limitAtMs: number;
+  limitIndex: number;
+  readonly #session: ServerHttp2Session;
+  readonly #streams: Set<Http2Stream>;
+  readonly #bornAtMs: number;
+  #requests: number;
+  #resets: number;
+  #resetsAtMs: number;
+  #buffered: number;
+  #draining: boolean;
+
+  /** Bytes that were read ahead must have been put back into the socket. */
+  constructor(site: Http2Site, options: ServerSessionOptions, socket: Socket, info: Connection) {
+    this.site = site;
+    this.info = info;
+    this.limitAtMs = site.limits.nowMs + site.settings.transport.respondingTimeouts.headerTimeout;
+    this.limitIndex = -1;
+    this.#streams = new Set();
+    this.#bornAtMs = site.limits.nowMs;
+    this.#requests = 0;
+    this.#resets = 0;
+    this.#resetsAtMs = site.limits.nowMs;
+    this.#buffered = 0;
+    this.#draining = false;
+    site.limits.add(this);
+
+    const session = performServerHandshake(socket, options);
+    this.#session = session;
+    session.setLocalWindowSize(site.settings.http2.connectionWindow);
+    session.on("error", ignore);
+    session.on("stream", this.#begin);
+    session.on("close", () => {
+      site.limits.remove(this);
+      site.closed(this);
+    });
+  }
+
+  get open(): number {
+    return this.#streams.size;
+  }
+
+  readonly #begin = (stream: ServerHttp2Stream, _headers: unknown, flags: number, raw: string[]) => {
+    const startedAtMs = performance.now();
+    stream.on("error", ignore);
+    // Cancelled before we got to it: nothing has begun, so nothing needs to be undone.
+    if (stream.destroyed || stream.aborted) {
+      this.#countReset(stream.rstCode);
+      return;
+    }
+    const { http } = this.site.settings;
+    const head = readHttp2Head(raw, this.site.headLimits, http.underscoreHeadersStrategy);
+    const length = (flags & FLAG_END_STREAM) !== 0 ? 0 : head.contentLength;
+    const client = new Http2Stream(this, stream, length, head.expectsContinue);
+    const exchange = this.#exchange(head, client, length, startedAtMs);
+    if (exchange === undefined) {
+      this.#refuse(stream, head);
+      return;
+    }
+    client.begin(exchange);
+    this.#streams.add(client);
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    if (this.#isOld()) this.drain();
+    this.site.gateway.handle(exchange);
+  };
+
+  #exchange(head: Http2Head, client: Http2Stream, length: number, startedAtMs: number): Exchange | undefined {
+    if (head.fault !== undefined) return undefined;
+    if (head.upgrade !== undefined && !this.site.settings.http.upgrades.includes(head.upgrade)) {
+      head.fail("connect-refused", ":protocol");
+      return undefined;
+    }
+    if (head.upgrade === "websocket") completeWebSocketHandshake(head.headers);
+    const body = length === 0 || head.upgrade !== undefined ? NO_BODY : client;
+    return this.site.exchange(head, client, this.info, body, startedAtMs);
+  }
+
+  #refuse(stream: ServerHttp2Stream, head: RequestHead): void {
+    const fault = FAULTS[head.fault ?? "bad-request"];
+    this.site.gateway.refused(this.info, fault, head.detail);
+    stream.respond([":status", String(fault.status)], { endStream: true });
+    stream.close(NGHTTP2_NO_ERROR);
+  }
+
+  #isOld(): boolean {
+    const { keepAliveMaxRequests, keepAliveMaxTime } = this.site.settings.transport;
+    this.#requests++;
+    if (keepAliveMaxRequests > 0 && this.#requests >= keepAliveMaxRequests) return true;
+    return keepAliveMaxTime > 0 && this.site.limits.nowMs - this.#bornAtMs >= keepAliveMaxTime;
+  }
+
+  streamClosed(client: Http2Stream): void {
+    this.#streams.delete(client);
+    this.#countReset(client.stream.rstCode);
+    if (this.#streams.size === 0) this.#rest();
+  }
+
+  /** H2-01, H2-02: whoever makes streams end early, by resets or by frames that force us to, has one budget. */
+  #countReset(code: number): void {
+    if (code === NGHTTP2_NO_ERROR || code === NGHTTP2_REFUSED_STREAM) return;
+    const { streamResetBurst, streamResetRate } = this.site.settings.http2;
+    const now = this.site.limits.nowMs;
+    const forgiven = ((now - this.#resetsAtMs) * streamResetRate) / 1000;
+    this.#resets = Math.max(0, this.#resets - forgiven) + 1;
+    this.#resetsAtMs = now;
+    if (this.#resets > streamResetBurst) this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+
+  #rest(): void {
+    const { idleTimeout } = this.site.settings.http2;
+    if (idleTimeout === 0) return;
+    this.limitAtMs = this.site.limits.nowMs + idleTimeout * (0.9 + Math.random() * 0.2);
+    this.site.limits.add(this);
+  }
+
+  /** Whether that many bytes more may wait for the client. A rough count first, and an exact one when it is too high. */
+  mayBuffer(bytes: number): boolean {
+    this.#buffered += bytes;
+    if (this.#buffered <= CONNECTION_BUFFER_MAX) return true;
+    let exact = 0;
+    for (const { stream } of this.#streams) exact += stream.writableLength;
+    this.#buffered = exact + bytes;
+    return this.#buffered <= CONNECTION_BUFFER_MAX;
+  }
+
+  /** No first request, or no next one, in time. */
+  timedOut(): void {
+    if (this.#streams.size > 0) return;
+    if (this.#requests === 0) this.#session.destroy();
+    else this.drain();
+  }
+
+  /**
+   * No more requests. A GOAWAY that still takes every stream first: requests that are on their way were sent in good
+   * faith. After one round trip the client knows, and then it is final (RFC 9113 §6.8).
+   */
+  drain(): void {
+    const session = this.#session;
+    if (this.#draining || session.destroyed) return;
+    this.#draining = true;
+    session.goaway(NGHTTP2_NO_ERROR, LAST_STREAM_MAX);
+    const finish = () => {
+      clearTimeout(timer);
+      if (!session.destroyed && !session.closed) session.close();
+    };
+    const timer = setTimeout(finish, DRAIN_RTT_MAX_MS);
+    session.ping(finish);
+  }
+
+  destroy(): void {
+    this.#session.destroy();
+  }
+}
+
+function ignore(): void {}

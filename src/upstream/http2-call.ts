@@ -1,0 +1,338 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
+import type { Timed } from "../lib/time-limits.ts";
+import type { BodySink, BodySource } from "../model/body.ts";
+import type { Exchange } from "../model/exchange.ts";
+import { FAULTS, type Fault } from "../model/fault.ts";
+import { sameName } from "../model/headers.ts";
+import type { Server } from "../model/service.ts";
+import type { UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
+import { readHttp2Reply } from "./http2-reply.ts";
+import type { Http2Session } from "./http2-session.ts";
+import { pathAt } from "./request-text.ts";
+import type { Transport } from "./transport.ts";
+
+const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = constants;
+const FLAG_END_STREAM = 1;
+const INTERIM_MAX = 32;
+const STREAM_BUFFER_MAX = 64 * 1024;
+
+/** One request on an HTTP/2 connection to a server: the sink of its body and the source of the reply's. */
+export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
+  readonly exchange: Exchange;
+  readonly server: Server;
+  readonly events: UpstreamEvents;
+  readonly transport: Transport;
+  /** Of the reply's body. */
+  length: number;
+  limitAtMs: number;
+  limitIndex: number;
+  /** The server turned out to speak HTTP/1.1 only: what is done instead. */
+  instead: UpstreamCall | undefined;
+  session: Http2Session | undefined;
+  #stream: ClientHttp2Stream | undefined;
+  #sink: BodySink | undefined;
+  #reused: boolean;
+  #replied: boolean;
+  #received: number;
+  #interims: number;
+  #trailers: string[] | undefined;
+  #streaming: boolean;
+  #stalled: boolean;
+  #lost: Fault | undefined;
+  #over: boolean;
+
+  constructor(exchange: Exchange, server: Server, events: UpstreamEvents, transport: Transport) {
+    this.exchange = exchange;
+    this.server = server;
+    this.events = events;
+    this.transport = transport;
+    this.length = -1;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.limitIndex = -1;
+    this.instead = undefined;
+    this.session = undefined;
+    this.#stream = undefined;
+    this.#sink = undefined;
+    this.#reused = false;
+    this.#replied = false;
+    this.#received = 0;
+    this.#interims = 0;
+    this.#trailers = undefined;
+    this.#streaming = false;
+    this.#stalled = false;
+    this.#lost = undefined;
+    this.#over = false;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Every connection is as busy as the server lets it be. */
+  waitForRoom(): void {
+    this.#limitIn(this.transport.connectMs);
+    this.transport.limits.add(this);
+  }
+
+  // --- The request.
+
+  start(session: Http2Session, connection: ClientHttp2Session, reused: boolean): void {
+    const { exchange } = this;
+    this.session = session;
+    this.#reused = reused;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    exchange.sentAtMs = performance.now();
+    const { requestTransforms, requestBody } = exchange;
+    const length = requestTransforms === undefined ? requestBody.length : -1;
+    let stream: ClientHttp2Stream;
+    try {
+      stream = connection.request(requestHead(exchange, this.server, length), { endStream: length === 0 });
+    } catch (error) {
+      this.session = undefined;
+      session.callEnded();
+      this.failed(FAULTS.internal, (error as Error).message, false, false);
+      return;
+    }
+    this.#stream = stream;
+    stream.on("error", ignore);
+    stream.on("headers", this.#onInterim);
+    stream.on("response", this.#onResponse);
+    stream.on("close", this.#onClose);
+    this.transport.limits.add(this);
+    if (length === 0) this.#limitIn(this.transport.headerMs);
+    else {
+      stream.on("drain", this.#onDrain);
+      this.#pump();
+    }
+  }
+
+  #pump(): void {
+    const { requestTransforms, requestBody } = this.exchange;
+    let sink: BodySink = this;
+    if (requestTransforms !== undefined) {
+      for (let i = requestTransforms.length - 1; i >= 0; i--) sink = requestTransforms[i]!(sink, requestBody);
+    }
+    requestBody.flow(sink);
+  }
+
+  #limitIn(ms: number): void {
+    this.limitAtMs = ms === 0 ? Number.POSITIVE_INFINITY : this.transport.limits.nowMs + ms;
+  }
+
+  data(chunk: Buffer): boolean {
+    const stream = this.#stream;
+    if (stream === undefined || stream.destroyed || stream.closed || chunk.length === 0) return true;
+    if (stream.writableLength + chunk.length <= STREAM_BUFFER_MAX) {
+      // Node keeps what it is given until the server's window lets it go, and the source wants its buffer back now.
+      stream.write(Buffer.from(chunk));
+      return true;
+    }
+    stream.write(chunk);
+    this.#stalled = true;
+    if (!this.#replied) this.#limitIn(this.transport.idleReadMs);
+    return false;
+  }
+
+  readonly #onDrain = () => {
+    if (!this.#stalled) return;
+    this.#stalled = false;
+    if (!this.#replied) this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.exchange.requestBody.resume();
+  };
+
+  end(_trailers: string[] | undefined): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.destroyed) return;
+    stream.end();
+    if (!this.#replied) this.#limitIn(this.transport.headerMs);
+  }
+
+  /** The client's body broke off: the server must not take what it has for the whole. */
+  fail(fault: Fault): void {
+    this.#stream?.close(NGHTTP2_CANCEL);
+    this.failed(fault, "request body", false, true);
+  }
+
+  // --- The reply.
+
+  readonly #onInterim = (headers: Record<string, unknown>, _flags: number, raw: string[]) => {
+    const status = Number(headers[":status"]);
+    if (++this.#interims > INTERIM_MAX) {
+      this.#stream?.close(NGHTTP2_CANCEL);
+      this.failed(FAULTS["bad-reply"], "too many interim replies", false, true);
+    } else if (status !== 100 && !this.#over) {
+      const reply = readHttp2Reply(raw, this.transport.headLimits);
+      if (reply.fault === undefined) this.events.informed(status, reply.headers);
+    }
+  };
+
+  readonly #onResponse = (_headers: unknown, flags: number, raw: string[]) => {
+    if (this.#over) return;
+    const reply = readHttp2Reply(raw, this.transport.headLimits);
+    if (reply.fault !== undefined) {
+      this.#stream!.close(NGHTTP2_CANCEL);
+      this.failed(FAULTS[reply.fault], reply.detail, false, true);
+      return;
+    }
+    this.#replied = true;
+    this.#streaming = reply.streams;
+    const bodiless =
+      this.exchange.method === "HEAD" || reply.status === 204 || reply.status === 304 || isEnd(flags);
+    this.length = bodiless ? 0 : reply.contentLength;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.events.replied(reply.status, reply.headers, this);
+  };
+
+  flow(sink: BodySink): void {
+    const stream = this.#stream!;
+    if (this.#lost !== undefined) {
+      sink.fail(this.#lost);
+      return;
+    }
+    this.#sink = sink;
+    this.#limitRead();
+    stream.on("trailers", this.#onTrailers);
+    stream.on("end", this.#onEnd);
+    stream.on("data", this.#onData);
+  }
+
+  /** Event streams, and gRPC streams, are silent for as long as they like. */
+  #limitRead(): void {
+    if (!this.#streaming) this.#limitIn(this.exchange.leaf?.limits?.idleMs || this.transport.idleReadMs);
+  }
+
+  readonly #onTrailers = (_headers: unknown, _flags: number, raw: string[]) => {
+    this.#trailers = raw;
+  };
+
+  readonly #onData = (chunk: Buffer) => {
+    if (this.#sink === undefined) return;
+    this.#received += chunk.length;
+    this.exchange.replyBytes += chunk.length;
+    this.#limitRead();
+    if (this.#sink.data(chunk)) return;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.#stream!.pause();
+  };
+
+  resume(): void {
+    if (this.#stream?.isPaused() !== true) return;
+    this.#limitRead();
+    this.#stream.resume();
+  }
+
+  readonly #onEnd = () => {
+    const sink = this.#sink;
+    if (sink === undefined || this.#over || this.#stream!.rstCode !== NGHTTP2_NO_ERROR) return;
+    this.#over = true;
+    this.#sink = undefined;
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    // A stream that was reset "without error" before its announced end was cut short all the same.
+    if (this.length > 0 && this.#received < this.length) sink.fail(FAULTS["upstream-truncated"]);
+    else sink.end(this.#trailers);
+    // Answered before the request was read: the rest of it is not wanted.
+    if (!this.#stream!.writableEnded) {
+      this.exchange.requestBody.cancel();
+      this.#stream!.close(NGHTTP2_NO_ERROR);
+    }
+  };
+
+  // --- The end.
+
+  readonly #onClose = () => {
+    this.transport.limits.remove(this);
+    const stream = this.#stream!;
+    this.session!.callEnded();
+    if (this.#over) return;
+    if (!this.#replied) {
+      // Refused, or later than the last stream a GOAWAY lets through: the server has not looked at it.
+      const untouched = stream.rstCode === NGHTTP2_REFUSED_STREAM;
+      const fault = FAULTS[stream.rstCode === NGHTTP2_NO_ERROR ? "upstream-closed" : "upstream-reset"];
+      this.failed(fault, `stream closed, code ${stream.rstCode}`, this.#reused || untouched, !untouched);
+      return;
+    }
+    this.#lose(FAULTS["upstream-truncated"]);
+  };
+
+  #lose(fault: Fault): void {
+    this.#over = true;
+    this.#lost = fault;
+    const sink = this.#sink;
+    this.#sink = undefined;
+    sink?.fail(fault);
+  }
+
+  timedOut(): void {
+    if (this.session === undefined) {
+      this.failed(FAULTS["pool-full"], "no room for the request in time", false, false);
+      return;
+    }
+    this.#stream!.close(NGHTTP2_CANCEL);
+    if (this.#replied) this.#lose(FAULTS["upstream-stalled"]);
+    else this.failed(FAULTS["upstream-timeout"], "no reply in time", false, true);
+  }
+
+  cancel(): void {
+    this.instead?.cancel();
+    this.#over = true;
+    this.#sink = undefined;
+    this.transport.limits.remove(this);
+    const stream = this.#stream;
+    if (stream !== undefined && !stream.closed) stream.close(NGHTTP2_CANCEL);
+  }
+
+  failed(fault: Fault, detail: string, reused: boolean, requestSent: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.transport.limits.remove(this);
+    this.events.failed(fault, detail, reused, requestSent);
+  }
+}
+
+const isEnd = (flags: number) => (flags & FLAG_END_STREAM) !== 0;
+
+function requestHead(exchange: Exchange, server: Server, length: number): string[] {
+  const { headers, query } = exchange;
+  const path = pathAt(server.spec.path, exchange.path);
+  const head = [
+    ":method",
+    exchange.method,
+    ":scheme",
+    server.spec.scheme === "https" ? "https" : "http",
+    ":authority",
+    exchange.sentAuthority,
+    ":path",
+    query === undefined ? path : `${path}?${query}`,
+  ];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    if (!isForbidden(name)) head.push(name, headers[i + 1]!);
+  }
+  if (exchange.acceptsTrailers) head.push("te", "trailers");
+  if (length > 0) head.push("content-length", String(length));
+  return head;
+}
+
+/** What HTTP/2 has no place for, or what is written from what the body is. */
+function isForbidden(name: string): boolean {
+  switch (name.length) {
+    case 2:
+      return sameName(name, "te");
+    case 4:
+      return sameName(name, "host");
+    case 7:
+      return sameName(name, "upgrade") || sameName(name, "trailer");
+    case 10:
+      return sameName(name, "connection") || sameName(name, "keep-alive");
+    case 14:
+      return sameName(name, "content-length");
+    case 16:
+      return sameName(name, "proxy-connection");
+    case 17:
+      return sameName(name, "transfer-encoding");
+    default:
+      return false;
+  }
+}
+
+function ignore(): void {}
