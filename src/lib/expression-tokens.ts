@@ -1,4 +1,5 @@
 import type { ExpressionProblem } from "./expression.ts";
+import { readGoString } from "./go-literal.ts";
 
 export type Token = { readonly from: number; readonly to: number; readonly text: string } & (
   | { readonly kind: "name" | "operator" | "newline" | "end" }
@@ -71,74 +72,14 @@ function takeToken(text: string, from: number, take: (pattern: RegExp) => string
   }
   const operator = take(OPERATOR);
   if (operator !== undefined) return { kind: "operator", from, to: from + operator.length, text: operator };
-  if (text[from] === "`") return rawText(text, from);
-  if (text[from] === '"') return quotedText(text, from);
+  if (text[from] === "`" || text[from] === '"') return readText(text, from);
   throw strayCharacter(text, from);
 }
 
-function rawText(text: string, from: number): Token {
-  const end = text.indexOf("`", from + 1);
-  if (end === -1) throw new ExpressionError("this backtick is never closed", from);
-  const value = text.slice(from + 1, end).replaceAll("\r", "");
-  return { kind: "text", from, to: end + 1, text: text.slice(from, end + 1), value };
-}
-
-const SIMPLE_ESCAPES = new Map(
-  Object.entries({ a: "\x07", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v", "\\": "\\", '"': '"' }),
-);
-const NUMERIC_ESCAPE = /x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})/y;
-
-function quotedText(text: string, from: number): Token {
-  // \xC3\xA9 is one letter in UTF-8, so the value is put together from bytes.
-  const parts: Buffer[] = [];
-  let at = from + 1;
-  for (;;) {
-    const end = nextOf(text, at);
-    if (end === -1 || text[end] === "\n")
-      throw new ExpressionError("this double quote is never closed", from);
-    if (end > at) parts.push(Buffer.from(text.slice(at, end)));
-    if (text[end] === '"') {
-      const value = Buffer.concat(parts).toString();
-      return { kind: "text", from, to: end + 1, text: text.slice(from, end + 1), value };
-    }
-    const escaped = readEscape(text, end + 1);
-    if (escaped === undefined) {
-      const found = `\\${text[end + 1] ?? ""}`;
-      const advice = "write \\\\ for a backslash, or put the text in backticks";
-      throw new ExpressionError(
-        `${found} is no escape of a double-quoted text; ${advice}`,
-        end,
-        `\\${found}`,
-      );
-    }
-    parts.push(escaped.bytes);
-    at = escaped.to;
-  }
-}
-
-function nextOf(text: string, from: number): number {
-  for (let i = from; i < text.length; i++) {
-    const c = text[i];
-    if (c === '"' || c === "\\" || c === "\n") return i;
-  }
-  return -1;
-}
-
-function readEscape(text: string, at: number): { bytes: Buffer; to: number } | undefined {
-  const simple = SIMPLE_ESCAPES.get(text[at] ?? "");
-  if (simple !== undefined) return { bytes: Buffer.from(simple), to: at + 1 };
-  NUMERIC_ESCAPE.lastIndex = at;
-  const [whole, hex, octal, short, long] = NUMERIC_ESCAPE.exec(text) ?? [];
-  if (whole === undefined) return undefined;
-  const to = at + whole.length;
-  if (hex !== undefined) return { bytes: Buffer.of(Number.parseInt(hex, 16)), to };
-  if (octal !== undefined) {
-    const byte = Number.parseInt(octal, 8);
-    return byte > 255 ? undefined : { bytes: Buffer.of(byte), to };
-  }
-  const point = Number.parseInt((short ?? long)!, 16);
-  const isPoint = point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
-  return isPoint ? { bytes: Buffer.from(String.fromCodePoint(point)), to } : undefined;
+function readText(text: string, from: number): Token {
+  const literal = readGoString(text, from);
+  if ("problem" in literal) throw new ExpressionError(literal.problem, literal.offset, literal.suggestion);
+  return { kind: "text", from, to: literal.to, text: text.slice(from, literal.to), value: literal.value };
 }
 
 function strayCharacter(text: string, at: number): ExpressionError {
