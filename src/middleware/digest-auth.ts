@@ -36,6 +36,8 @@ export default middleware({
       problem("users", "must name at least one user, or usersFile a file");
     const read = readUsers(users, realm);
     if (typeof read === "string") problem("users", read);
+    else if (users.length > 0 && read.size === 0)
+      problem("users", `names nobody of the realm ${JSON.stringify(realm)}`);
     if (/[^\x20-\x7e]/.test(realm)) problem("realm", "must be printable ASCII");
     if (headerField !== "" && !isHeaderName(headerField)) problem("headerField", "must be a header name");
   },
