@@ -22,9 +22,12 @@ import {
 
 /** All functions by name; the given ones replace ours. */
 export function templateFunctions(
-  more: ReadonlyMap<string, TemplateFunction> | undefined,
+  more: ReadonlyMap<string, TemplateFunction["call"]> = new Map(),
 ): ReadonlyMap<string, TemplateFunction> {
-  return more === undefined ? ALL : new Map([...ALL, ...more]);
+  if (more.size === 0) return ALL;
+  const all = new Map(ALL);
+  for (const [name, call] of more) all.set(name, { least: 0, most: ANY, call });
+  return all;
 }
 
 const BUILTIN: readonly Row[] = [

@@ -3,6 +3,7 @@ import { TemplateError, type TemplateNode, TemplateParser } from "./go-template-
 import { TemplateRun } from "./go-template-run.ts";
 import type { TemplateFunction, TemplateValue } from "./go-template-values.ts";
 
+export { stringsSplit } from "./go-template-texts.ts";
 export type { TemplateFunction, TemplateValue };
 
 /** Where a template is wrong, or what went wrong while it ran. */
@@ -17,8 +18,8 @@ export interface TemplateProblem {
 }
 
 export interface TemplateOptions {
-  /** Functions beside Go's and sprig's, or instead of them. */
-  readonly functions?: ReadonlyMap<string, TemplateFunction>;
+  /** Functions beside Go's and sprig's, or instead of them; `stringsSplit` is one. */
+  readonly functions?: ReadonlyMap<string, TemplateFunction["call"]>;
 }
 
 export interface TemplateContext {
