@@ -1,6 +1,6 @@
 import { BadFile } from "./file-limits.ts";
 import type { Node, Place } from "./node.ts";
-import type { Problem } from "./problem.ts";
+import { type Problem, quote } from "./problem.ts";
 import { parseToml } from "./toml-tree.ts";
 import { parseYaml } from "./yaml-tree.ts";
 
@@ -18,9 +18,15 @@ export function parseFile(file: string, text: string, report: (problem: Problem)
     const parse = /\.toml$/i.test(file) ? parseToml : parseYaml;
     return parse(text.replace(/^\ufeff/, ""), place);
   } catch (error) {
-    if (error instanceof RangeError) report(new BadFile(place, "is nested too deeply").problem);
-    else if (error instanceof BadFile) report(error.problem);
-    else throw error;
+    report(problemOf(error, place));
     return undefined;
   }
+}
+
+// The parsers are other people's: whatever they throw is about the file, not about us.
+function problemOf(error: unknown, place: Place): Problem {
+  if (error instanceof BadFile) return error.problem;
+  const reason =
+    error instanceof RangeError ? "is nested too deeply" : `cannot be read: ${quote(String(error))}`;
+  return new BadFile(place, reason).problem;
 }
