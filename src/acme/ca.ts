@@ -71,13 +71,20 @@ export class Ca {
 
   /** Registers the account, or finds it by its key. Gives its address. */
   async register(email: string): Promise<string> {
-    const data = { termsOfServiceAgreed: true, ...(email !== "" && { contact: [`mailto:${email}`] }) };
-    await this.#ask(() => this.#client.createAccount(data));
-    return this.#client.getAccountUrl();
-  }
-
-  async termsOfService(): Promise<string | undefined> {
-    return (await this.#ask(() => this.#client.getTermsOfServiceUrl())) ?? undefined;
+    const contact = email === "" ? {} : { contact: [`mailto:${email}`] };
+    const http = this.#client.http;
+    const reply = await this.#ask(async () => {
+      const data = { termsOfServiceAgreed: true, ...contact };
+      return http.signedRequest(await http.getResourceUrl("newAccount"), data, {
+        includeExternalAccountBinding: true,
+      });
+    });
+    const url = reply.headers["location"];
+    if (url === undefined) throw new AcmeProblem("badReply", "the CA did not say where our account is");
+    // 200: it was there before, perhaps with another address.
+    if (reply.status === 200 && email !== "")
+      await this.#ask(() => http.signedRequest(url, contact, { kid: url }));
+    return url;
   }
 
   async hasRenewalInfo(): Promise<boolean> {
@@ -146,10 +153,6 @@ export class Ca {
     if (Number.isNaN(startMs) || Number.isNaN(endMs) || endMs <= startMs)
       throw new AcmeProblem("badReply", "the renewal window ends before it starts");
     return { startMs, endMs, retryAfterMs: this.#retryAfter(reply) };
-  }
-
-  async revoke(certificatePem: string): Promise<void> {
-    await this.#ask(() => this.#client.revokeCertificate(certificatePem));
   }
 
   #retryAfter(reply: CaReply): number | undefined {

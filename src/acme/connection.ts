@@ -64,10 +64,9 @@ export class Connection {
   async #register(key: string): Promise<Ca> {
     const { id, email } = this.plan;
     await this.#shelf.saveAccount(id, { key, url: undefined, email });
-    const ca = this.#caFor(key, undefined);
-    const url = await ca.register(email);
+    const url = await this.#caFor(key, undefined).register(email);
     await this.#shelf.saveAccount(id, { key, url, email });
-    return ca;
+    return this.#caFor(key, url);
   }
 
   async #lock(signal: AbortSignal) {

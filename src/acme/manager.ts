@@ -1,22 +1,17 @@
 import type { Logger } from "../model/host.ts";
 import type { AcmeOptions } from "../model/settings.ts";
 import type { CertificateSpec } from "../model/snapshot.ts";
-import { Budget } from "./budget.ts";
-import { ChallengeBoard, type Publish, type Solver } from "./challenges.ts";
+import { ChallengeBoard, type Publish } from "./challenges.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { type CaPlan, Connection } from "./connection.ts";
 import { Holdings } from "./holdings.ts";
+import { INTERNAL, type Issuer, Issuers } from "./issuers.ts";
 import { readName, shelfName } from "./names.ts";
-import { NotYet, obtain, type Runtime } from "./obtain.ts";
+import { NotYet } from "./obtain.ts";
 import { waitAfter } from "./patience.ts";
 import { type Network, systemNetwork } from "./preflight.ts";
 import { type AcmeProblem, asProblem, explain } from "./problem.ts";
 import { adviceAgainMs, alarm, pick } from "./renewal.ts";
-import { planResolver, type ResolverPlan } from "./resolver.ts";
-import { SharedChallenges } from "./shared-challenges.ts";
 import { type Failure, certificateFolder as folderOf, type Kept, type Shelf } from "./shelf.ts";
-import { makeSolvers } from "./solvers.ts";
-import { openStorage } from "./storage.ts";
 import { Ticket, type TicketState } from "./ticket.ts";
 
 /** One certificate that somebody needs. */
@@ -74,16 +69,9 @@ export class Acme {
   readonly #host: AcmeHost;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #network: Network;
-  readonly #board: ChallengeBoard;
+  readonly #issuers: Issuers;
   readonly #stop = new AbortController();
   readonly #holdings = new Holdings();
-  readonly #runtimes = new Map<string, Runtime>();
-  readonly #shelves = new Map<string, Shelf>();
-  readonly #shared = new Map<string, SharedChallenges>();
-  readonly #connections = new Map<string, Connection>();
-  readonly #budgets = new Map<string, Budget>();
-  readonly #unusable = new Map<string, string>();
   readonly #tickets = new Map<string, Ticket>();
   readonly #unsaved = new Map<string, Kept>();
   readonly #jobs = new Set<Promise<void>>();
@@ -98,15 +86,24 @@ export class Acme {
     this.#host = host;
     this.#clock = host.clock ?? systemClock;
     this.#random = host.random ?? Math.random;
-    this.#network = host.network ?? systemNetwork;
-    this.#board = new ChallengeBoard(host.onChallenges);
+    this.#issuers = new Issuers({
+      resolvers: host.resolvers,
+      log: host.log,
+      environment: host.environment,
+      clock: this.#clock,
+      network: host.network ?? systemNetwork,
+      board: new ChallengeBoard(host.onChallenges),
+      signal: this.#stop.signal,
+      onStore: (shelf) => this.#load(shelf),
+      onChanged: () => this.#lookElsewhere(),
+    });
   }
 
   // --- Life ---
 
   /** Opens every store and hands out what is in it; the CA is not asked. Then begins to work. */
   async start(): Promise<void> {
-    await this.#openResolvers();
+    await this.#open();
     void this.#loop();
   }
 
@@ -114,75 +111,19 @@ export class Acme {
     this.#stop.abort();
     this.#wake();
     await Promise.allSettled(this.#jobs);
-    await Promise.allSettled([...this.#connections.values()].map((connection) => connection.close()));
-    await Promise.allSettled([...this.#shelves.values()].map(({ vault }) => vault.close()));
+    await this.#issuers.close();
   }
 
-  async #openResolvers(): Promise<void> {
-    for (const [name, options] of this.#host.resolvers) {
-      if (this.#runtimes.has(name)) continue;
-      try {
-        const plan = planResolver(name, options);
-        const shelf = await this.#openShelf(plan);
-        this.#runtimes.set(name, await this.#runtime(plan, shelf));
-        this.#unusable.delete(name);
-      } catch (error) {
-        const { message } = error as Error;
-        if (this.#unusable.get(name) !== message)
-          this.#host.log.error({ resolver: name }, `the certificate resolver cannot be used: ${message}`);
-        this.#unusable.set(name, message);
-      }
-    }
-    this.want(this.#wants);
+  async #open(): Promise<void> {
+    await this.#issuers.open(this.#wants.some(({ resolver }) => resolver === INTERNAL));
+    this.#admitAll();
     this.#announce();
   }
 
-  async #openShelf(plan: ResolverPlan): Promise<Shelf> {
-    const known = this.#shelves.get(plan.storage);
-    if (known !== undefined) return known;
-    const { log, environment } = this.#host;
-    const report = (entry: string, message: string) => log.error({ storage: plan.storage, entry }, message);
-    const shelf = await openStorage(plan, this.#host.resolvers, {
-      clock: this.#clock,
-      log,
-      environment,
-      report,
-    });
+  async #load(shelf: Shelf): Promise<void> {
     const { kept, blocked } = await shelf.loadCertificates();
     for (const one of kept) this.#holdings.add(one, this.#clock.nowMs());
     for (const [folder, reason] of blocked) this.#blocked.set(folder, reason);
-    this.#shelves.set(plan.storage, shelf);
-    return shelf;
-  }
-
-  async #runtime(plan: ResolverPlan, shelf: Shelf): Promise<Runtime> {
-    const shared = await this.#sharedChallenges(plan.storage, shelf);
-    const { environment, log } = this.#host;
-    const solvers: ReadonlyMap<string, Solver> = await makeSolvers(plan, {
-      board: this.#board,
-      shared,
-      clock: this.#clock,
-      environment,
-      log,
-    });
-    const connection = (ca: CaPlan) =>
-      once(this.#connections, `${plan.storage} ${ca.id}`, () => new Connection(ca, shelf, this.#clock));
-    const budget = (ca: CaPlan) =>
-      once(this.#budgets, `${plan.storage} ${ca.id}`, () => new Budget(shelf.vault, ca.id));
-    this.counts.set(plan.name, { orders: 0, issued: 0, failed: 0 });
-    return { plan, shelf, board: this.#board, solvers, connection, budget };
-  }
-
-  async #sharedChallenges(storage: string, shelf: Shelf): Promise<SharedChallenges> {
-    const known = this.#shared.get(storage);
-    if (known !== undefined) return known;
-    const shared = new SharedChallenges(shelf.vault, this.#board, this.#clock);
-    this.#shared.set(storage, shared);
-    shelf.vault.watch(() => {
-      void shared.refresh();
-      this.#lookElsewhere();
-    });
-    return shared;
   }
 
   // --- What is wanted ---
@@ -205,36 +146,31 @@ export class Acme {
       ticket.owners = [want.owner];
       fresh.set(key, ticket);
       const wrong = read.find((one) => "reason" in one);
-      this.#admit(ticket, wrong && "reason" in wrong ? wrong.reason : undefined);
+      ticket.wrongName = wrong && "reason" in wrong ? wrong.reason : undefined;
     }
     this.#tickets.clear();
     for (const [key, ticket] of fresh) this.#tickets.set(key, ticket);
+    this.#admitAll();
     this.#wake();
   }
 
-  #admit(ticket: Ticket, wrongName: string | undefined): void {
-    const runtime = this.#runtimes.get(ticket.resolver);
-    const folderReason = runtime && this.#blockedReason(ticket, runtime);
-    const reason = wrongName ?? folderReason ?? (runtime ? undefined : this.#unusableReason(ticket.resolver));
-    if (reason !== undefined) {
-      ticket.block(reason);
-      return;
+  #admitAll(): void {
+    for (const ticket of this.#tickets.values()) {
+      const issuer = this.#issuers.get(ticket.resolver);
+      const reason = ticket.wrongName ?? this.#blockedReason(ticket, issuer);
+      if (reason !== undefined) {
+        ticket.block(reason);
+        continue;
+      }
+      if (ticket.state === "blocked") ticket.unblock();
+      for (const ca of issuer!.cas) ticket.own ??= this.#holdings.own(ca, ticket.names);
     }
-    if (ticket.state === "blocked") ticket.state = "waiting";
-    for (const { id } of runtime!.plan.cas) ticket.own ??= this.#holdings.own(id, ticket.names);
   }
 
-  #unusableReason(resolver: string): string {
-    const reason = this.#unusable.get(resolver);
-    return reason ?? `there is no certificate resolver ${JSON.stringify(resolver)}`;
-  }
-
-  #blockedReason(ticket: Ticket, { plan }: Runtime): string | undefined {
-    for (const { id } of plan.cas) {
-      const reason = this.#blocked.get(folderOf(id, ticket.names));
-      if (reason !== undefined) return reason;
-    }
-    return undefined;
+  #blockedReason(ticket: Ticket, issuer: Issuer | undefined): string | undefined {
+    if (issuer === undefined) return this.#issuers.reason(ticket.resolver);
+    const folders = issuer.cas.map((ca) => folderOf(ca, ticket.names));
+    return folders.map((folder) => this.#blocked.get(folder)).find((reason) => reason !== undefined);
   }
 
   /** Tries a name now, whatever its failures say; the budget still holds. */
@@ -264,41 +200,47 @@ export class Acme {
       await Promise.race([woken, slept]);
       waking.abort();
       if (this.#unsaved.size > 0) await this.#saveAgain();
-      if (this.#unusable.size > 0 && !signal.aborted) await this.#openResolvers();
+      if (!signal.aborted && this.#mustOpen()) await this.#open();
     }
+  }
+
+  #mustOpen(): boolean {
+    const missesInternal = this.#issuers.get(INTERNAL) === undefined;
+    return (
+      this.#issuers.waiting || (missesInternal && this.#wants.some(({ resolver }) => resolver === INTERNAL))
+    );
   }
 
   /** Starts whatever is due. Gives the time of the next thing to do. */
   #startDueJobs(): number {
     const nowMs = this.#clock.nowMs();
-    let nextMs = this.#unsaved.size + this.#unusable.size > 0 ? nowMs + MINUTE_MS : Number.POSITIVE_INFINITY;
+    let nextMs = this.#unsaved.size > 0 || this.#mustOpen() ? nowMs + MINUTE_MS : Number.POSITIVE_INFINITY;
     const wanted = this.#wantedFolders();
     for (const ticket of this.#tickets.values()) {
-      const runtime = this.#runtimes.get(ticket.resolver);
-      if (runtime === undefined) continue;
-      const cas = runtime.plan.cas.map(({ id }) => id);
+      const issuer = this.#issuers.get(ticket.resolver);
+      if (issuer === undefined) continue;
       const dueMs = ticket.dueAtMs(
         this.#holdings,
-        cas,
+        issuer.cas,
         (kept) => wanted.has(folderOf(kept.ca, kept.names)),
         nowMs,
       );
       this.#describe(ticket, dueMs, nowMs);
-      const startMs = dueMs <= nowMs ? this.#startOrWait(ticket, runtime, nowMs) : dueMs;
-      nextMs = Math.min(nextMs, startMs, this.#adviceDue(ticket, runtime, nowMs));
+      const startMs = dueMs <= nowMs ? this.#startOrWait(ticket, issuer, nowMs) : dueMs;
+      nextMs = Math.min(nextMs, startMs, this.#adviceDue(ticket, issuer, nowMs));
     }
     return nextMs;
   }
 
   /** Starts the job, or says when there is room for it. */
-  #startOrWait(ticket: Ticket, runtime: Runtime, nowMs: number): number {
+  #startOrWait(ticket: Ticket, issuer: Issuer, nowMs: number): number {
     if (this.#jobs.size >= JOBS_MAX) return Number.POSITIVE_INFINITY;
     if (ticket.own !== undefined) {
       this.#renewals = this.#renewals.filter((atMs) => atMs > nowMs - MINUTE_MS && atMs <= nowMs);
       if (this.#renewals.length >= RENEWALS_PER_MINUTE) return this.#renewals[0]! + MINUTE_MS;
       this.#renewals.push(nowMs);
     }
-    this.#start(ticket, () => this.#work(ticket, runtime));
+    this.#start(ticket, () => this.#work(ticket, issuer));
     return Number.POSITIVE_INFINITY;
   }
 
@@ -333,56 +275,52 @@ export class Acme {
 
   // --- One certificate ---
 
-  async #work(ticket: Ticket, runtime: Runtime): Promise<void> {
+  async #work(ticket: Ticket, issuer: Issuer): Promise<void> {
     try {
-      await this.#underLock(ticket, runtime);
+      await this.#underLock(ticket, issuer);
     } catch (error) {
       if (error instanceof NotYet) this.#park(ticket, error.waitMs);
-      else await this.#failed(ticket, runtime, asProblem(error));
+      else await this.#failed(ticket, issuer, asProblem(error));
     }
   }
 
-  async #underLock(ticket: Ticket, runtime: Runtime): Promise<void> {
-    const { shelf, plan } = runtime;
+  async #underLock(ticket: Ticket, issuer: Issuer): Promise<void> {
+    const { shelf } = issuer;
     const forced = ticket.forced;
     const lock = await shelf.vault.tryLock(`cert-${shelfName(ticket.names)}`);
     if (lock === undefined) {
       ticket.state = "elsewhere";
       ticket.reason = "another process is getting this certificate";
       ticket.holdUntilMs = this.#clock.nowMs() + ELSEWHERE_MS;
-      await this.#adoptStored(ticket, runtime);
+      await this.#adoptStored(ticket, issuer);
       return;
     }
     try {
       // Whoever had the lock before us may have finished, or failed, meanwhile.
-      if (await this.#adoptStored(ticket, runtime)) return;
-      if (!forced && (await this.#adoptFailure(ticket, runtime))) return;
+      if (await this.#adoptStored(ticket, issuer)) return;
+      if (!forced && (await this.#adoptFailure(ticket, issuer))) return;
       ticket.forced = false;
-      this.counts.get(plan.name)!.orders += 1;
-      const kept = await obtain(
-        {
-          names: ticket.names,
-          own: ticket.own,
-          failures: ticket.failure?.count ?? 0,
-          held: () => lock.held(),
-          onStage: (stage) => {
-            ticket.state = stage;
-          },
+      this.#count(issuer).orders += 1;
+      const kept = await issuer.obtain({
+        names: ticket.names,
+        own: ticket.own,
+        failures: ticket.failure?.count ?? 0,
+        held: () => lock.held(),
+        onStage: (stage) => {
+          ticket.state = stage;
         },
-        runtime,
-        { clock: this.#clock, network: this.#network, signal: this.#stop.signal },
-      );
+      });
       if (!(await lock.held())) return;
-      await this.#keep(ticket, runtime, kept);
+      await this.#keep(ticket, issuer, kept);
     } finally {
       await lock.release();
     }
   }
 
   /** Takes a newer certificate from the store. True when there was one that need not be renewed. */
-  async #adoptStored(ticket: Ticket, { plan, shelf }: Runtime): Promise<boolean> {
-    for (const { id } of plan.cas) {
-      const stored = await shelf.loadCertificate(id, ticket.names);
+  async #adoptStored(ticket: Ticket, { cas, shelf }: Issuer): Promise<boolean> {
+    for (const ca of cas) {
+      const stored = await shelf.loadCertificate(ca, ticket.names);
       if (stored === undefined || stored.spec.id === ticket.own?.spec.id) continue;
       if (ticket.own !== undefined && stored.spec.notAfterMs <= ticket.own.spec.notAfterMs) continue;
       this.#adopt(ticket, stored);
@@ -391,8 +329,8 @@ export class Acme {
     return false;
   }
 
-  async #adoptFailure(ticket: Ticket, { plan, shelf }: Runtime): Promise<boolean> {
-    const stored = await shelf.loadFailure(plan.name, ticket.names);
+  async #adoptFailure(ticket: Ticket, { name, shelf }: Issuer): Promise<boolean> {
+    const stored = await shelf.loadFailure(name, ticket.names);
     if (stored === undefined || stored.lastAtMs <= (ticket.failure?.lastAtMs ?? 0)) return false;
     ticket.failure = stored;
     ticket.reason = stored.reason;
@@ -411,26 +349,30 @@ export class Acme {
     this.#announce();
   }
 
-  async #keep(ticket: Ticket, { plan, shelf }: Runtime, kept: Kept): Promise<void> {
+  async #keep(ticket: Ticket, issuer: Issuer, kept: Kept): Promise<void> {
     this.#adopt(ticket, kept);
-    this.counts.get(plan.name)!.issued += 1;
-    const { names, issuer, spec } = kept;
+    this.#count(issuer).issued += 1;
+    const { name, shelf } = issuer;
+    const { names, spec } = kept;
     const until = new Date(spec.notAfterMs).toISOString();
-    this.#host.log.info({ resolver: plan.name, names, issuer, ca: kept.ca, until }, "certificate issued");
+    this.#host.log.info(
+      { resolver: name, names, issuer: kept.issuer, ca: kept.ca, until },
+      "certificate issued",
+    );
     try {
       await save(shelf, kept);
-      await shelf.removeFailure(plan.name, names);
+      await shelf.removeFailure(name, names);
     } catch (error) {
       // It is served from memory, and written as soon as that works.
       this.#unsaved.set(folderOf(kept.ca, names), kept);
       ticket.reason = `not saved yet: ${(error as Error).message}`;
-      this.#host.log.error({ resolver: plan.name, names }, `the certificate is ${ticket.reason}`);
+      this.#host.log.error({ resolver: name, names }, `the certificate is ${ticket.reason}`);
     }
   }
 
   async #saveAgain(): Promise<void> {
     for (const [folder, kept] of this.#unsaved) {
-      const shelf = this.#runtimes.get(kept.resolver)?.shelf;
+      const shelf = this.#issuers.get(kept.resolver)?.shelf;
       if (shelf === undefined) continue;
       try {
         await save(shelf, kept);
@@ -451,9 +393,9 @@ export class Acme {
     ticket.reason = "as many certificates have been asked for as the CA allows; this one waits its turn";
   }
 
-  async #failed(ticket: Ticket, runtime: Runtime, problem: AcmeProblem): Promise<void> {
+  async #failed(ticket: Ticket, issuer: Issuer, problem: AcmeProblem): Promise<void> {
     if (problem.type === "aborted") return;
-    const { plan, shelf, budget } = runtime;
+    const { name, shelf } = issuer;
     const nowMs = this.#clock.nowMs();
     if (problem.type === "superseded") {
       ticket.holdUntilMs = nowMs + ELSEWHERE_MS;
@@ -467,7 +409,7 @@ export class Acme {
     const { type } = problem;
     const failure: Failure = {
       names: ticket.names,
-      resolver: plan.name,
+      resolver: name,
       count,
       lastAtMs: nowMs,
       nextAtMs,
@@ -479,18 +421,16 @@ export class Acme {
     ticket.state = problem.retryAfterMs === undefined ? "failed" : "parked";
     ticket.reason = reason;
     ticket.forced = false;
-    this.counts.get(plan.name)!.failed += 1;
+    this.#count(issuer).failed += 1;
     const next = new Date(nextAtMs).toISOString();
-    this.#host.log.warn({ resolver: plan.name, names: ticket.names, type, next, failures: count }, reason);
+    this.#host.log.warn({ resolver: name, names: ticket.names, type, next, failures: count }, reason);
     if (ticket.own !== undefined) this.#sayIfLate(ticket, nowMs);
     try {
       await shelf.saveFailure(failure);
-      if (problem.kind === "validation" && type !== "preflight") {
-        await budget(plan.cas[0]!).failed(ticket.names, nowMs);
-      }
+      if (problem.kind === "validation" && type !== "preflight") await issuer.validationFailed(ticket.names);
     } catch (error) {
       this.#host.log.error(
-        { resolver: plan.name },
+        { resolver: name },
         `the failure cannot be remembered: ${(error as Error).message}`,
       );
     }
@@ -511,23 +451,20 @@ export class Acme {
   // --- Advice ---
 
   /** Asks the CA when to renew, if that is due. Gives when it will be. */
-  #adviceDue(ticket: Ticket, runtime: Runtime, nowMs: number): number {
+  #adviceDue(ticket: Ticket, issuer: Issuer, nowMs: number): number {
     const { own } = ticket;
-    const ca = runtime.plan.cas.find(({ id }) => id === own?.ca);
-    if (own?.ariId === undefined || ca === undefined || ticket.running || own.spec.notAfterMs <= nowMs)
+    if (own?.ariId === undefined || ticket.running || own.spec.notAfterMs <= nowMs)
       return Number.POSITIVE_INFINITY;
     if (ticket.adviceAtMs > nowMs) return ticket.adviceAtMs;
     if (this.#jobs.size >= JOBS_MAX) return Number.POSITIVE_INFINITY;
     ticket.adviceAtMs = nowMs + ADVICE_AFTER_FAILURE_MS;
-    const connection = runtime.connection(ca);
-    this.#start(ticket, () => this.#advise(ticket, own, connection));
+    this.#start(ticket, () => this.#advise(ticket, own, issuer));
     return Number.POSITIVE_INFINITY;
   }
 
-  async #advise(ticket: Ticket, own: Kept, connection: Connection): Promise<void> {
+  async #advise(ticket: Ticket, own: Kept, issuer: Issuer): Promise<void> {
     try {
-      const ca = await connection.ca(this.#stop.signal);
-      const window = await ca.renewalWindow(own.ariId!);
+      const window = await issuer.advice(own);
       if (ticket.own !== own) return;
       if (window !== undefined) {
         ticket.suggestion = pick(window, ticket.suggestion, this.#random);
@@ -551,6 +488,12 @@ export class Acme {
   }
 
   // --- What is seen ---
+
+  #count({ name }: Issuer): AcmeCounts {
+    const counts = this.counts.get(name) ?? { orders: 0, issued: 0, failed: 0 };
+    this.counts.set(name, counts);
+    return counts;
+  }
 
   certificates(): readonly CertificateSpec[] {
     return this.#holdings.specs(this.#clock.nowMs());
@@ -590,12 +533,4 @@ export class Acme {
 async function save(shelf: Shelf, kept: Kept): Promise<void> {
   await shelf.saveCertificate(kept);
   await shelf.removeOrder(kept.ca, kept.names);
-}
-
-function once<T>(map: Map<string, T>, key: string, make: () => T): T {
-  const known = map.get(key);
-  if (known !== undefined) return known;
-  const made = make();
-  map.set(key, made);
-  return made;
 }

@@ -73,16 +73,19 @@ export function registeredDomain(name: string): string {
   return labels.slice(isCountry ? -3 : -2).join(".");
 }
 
-/** A folder's name for a set of names: readable for one, with a digest when it stands for several. */
+/**
+ * A folder's name for a set of names, in whatever order they come: the shortest one, with a digest when it stands
+ * for several.
+ */
 export function shelfName(names: readonly string[]): string {
-  const main = names[0]!.replace("*", "_").replaceAll(":", "-");
+  const sorted = [...names].sort((a, b) => bare(a).length - bare(b).length || (a < b ? -1 : 1));
+  const main = sorted[0]!.replace("*", "_").replaceAll(":", "-");
   if (names.length === 1 && main.length <= 200) return main;
-  const digest = createHash("sha256")
-    .update([...names].sort().join(","))
-    .digest("hex")
-    .slice(0, 12);
+  const digest = createHash("sha256").update(sorted.join(",")).digest("hex").slice(0, 12);
   return `${main.slice(0, 200)}+${digest}`;
 }
+
+const bare = (name: string) => name.replace(/^\*\./, "");
 
 /** `1.2.0.192.in-addr.arpa`: what a validator asks for as the server name of an address (RFC 8738). */
 export function reverseName(address: string): string {

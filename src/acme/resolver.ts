@@ -92,7 +92,7 @@ function challengeTypes({ dnsChallenge, httpChallenge, tlsChallenge }: AcmeOptio
 }
 
 /** Traefik's `/letsencrypt/acme.json` becomes the directory `/letsencrypt/acme` beside it, on the same volume. */
-function storagePaths(storage: string): Pick<ResolverPlan, "storage" | "legacyFile"> {
+export function storagePaths(storage: string): Pick<ResolverPlan, "storage" | "legacyFile"> {
   if (/^rediss?:\/\//.test(storage)) return { storage, legacyFile: undefined };
   const path = resolve(storage);
   if (path.endsWith(".json")) return { storage: path.slice(0, -5), legacyFile: path };

@@ -42,6 +42,8 @@ export class Ticket {
   /** Where in its day it renews, from 0 to 1. */
   readonly luck: number;
   forced = false;
+  /** Why one of its names is none. */
+  wrongName: string | undefined;
 
   constructor(
     key: string,
@@ -61,6 +63,11 @@ export class Ticket {
   block(reason: string): void {
     this.state = "blocked";
     this.reason = reason;
+  }
+
+  unblock(): void {
+    this.state = "waiting";
+    this.reason = "";
   }
 
   /** When the present certificate is to be renewed. Undefined without one. */

@@ -32,7 +32,11 @@ interface SigningClient {
   getNonce(): Promise<string>;
   getDirectory(): Promise<Record<string, unknown>>;
   getResourceUrl(resource: string): Promise<string>;
-  signedRequest(url: string, payload: unknown, options?: { kid?: string | null }): Promise<CaReply>;
+  signedRequest(
+    url: string,
+    payload: unknown,
+    options?: { kid?: string; includeExternalAccountBinding?: boolean },
+  ): Promise<CaReply>;
 }
 
 export type ProtocolClient = acme.Client & { readonly http: SigningClient };
