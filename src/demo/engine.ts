@@ -56,12 +56,17 @@ export class DemoEngine {
 
   /** By name, id or the beginning of an id. */
   find(reference: string): DemoContainer | undefined {
-    const exact = this.#containers.get(reference);
-    return exact ?? this.containers().find(({ id, name }) => name === reference || id.startsWith(reference));
+    const all = this.containers();
+    return (
+      this.#containers.get(reference) ??
+      all.find(({ name }) => name === reference) ??
+      (reference === "" ? undefined : all.find(({ id }) => id.startsWith(reference)))
+    );
   }
 
   create(spec: DemoSpec): DemoContainer {
-    if (this.find(spec.name) !== undefined) throw new Error(`the name ${spec.name} is taken`);
+    if (this.containers().some(({ name }) => name === spec.name))
+      throw new Error(`the name ${spec.name} is taken`);
     const container: DemoContainer = {
       id: randomBytes(32).toString("hex"),
       name: spec.name,

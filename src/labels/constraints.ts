@@ -10,19 +10,24 @@ const FUNCTIONS = ["Label", "LabelRegex"];
 /** Compiles `providers.docker.constraints`, or says what is wrong with it. The empty text is fulfilled by everyone. */
 export function compileConstraints(
   text: string,
-): { readonly fulfilled: Constraint } | { readonly problem: string; readonly suggestion?: string } {
+):
+  | { readonly fulfilled: Constraint }
+  | { readonly problem: { readonly message: string; readonly suggestion?: string } } {
   if (text.trim() === "") return { fulfilled: () => true };
   const parsed = parseExpression(text);
-  if ("problem" in parsed) return { problem: describeExpressionProblem(text, parsed.problem) };
+  if ("problem" in parsed) return { problem: { message: describeExpressionProblem(text, parsed.problem) } };
   try {
     return { fulfilled: compile(parsed.tree) };
   } catch (error) {
     if (!(error instanceof BadCall)) throw error;
-    const problem = { message: error.message, offset: error.call.from };
-    const suggestion = nearest(error.call.name, FUNCTIONS);
+    const { message, call } = error;
+    const suggestion = nearest(call.name, FUNCTIONS);
+    const described = describeExpressionProblem(text, { message, offset: call.from });
     return {
-      problem: describeExpressionProblem(text, problem),
-      ...(suggestion !== undefined && suggestion !== error.call.name && { suggestion }),
+      problem: {
+        message: described,
+        ...(suggestion !== undefined && suggestion !== call.name && { suggestion }),
+      },
     };
   }
 }

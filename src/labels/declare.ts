@@ -38,7 +38,7 @@ export function declare(
     options,
     registry,
     around: neighbourhoodOf(workloads, self),
-    defaultRule: compileDefaultRule(options.defaultRule),
+    defaultRule: defaultRuleOf(options, report),
     fulfilled: constraintOf(options, report),
     report,
   };
@@ -118,23 +118,35 @@ function neighbourhoodOf(workloads: readonly Workload[], self: Self | undefined)
   return { self, byId: new Map(workloads.map((workload) => [workload.id, workload])), addresses };
 }
 
+function defaultRuleOf(options: LabelOptions, report: (problem: Problem) => void): DefaultRule {
+  const { defaultRule, problem } = compileDefaultRule(options.defaultRule, options.template);
+  if (problem !== undefined) reportSetting("defaultRule", problem, options, report);
+  return defaultRule;
+}
+
 function constraintOf(
   options: LabelOptions,
   report: (problem: Problem) => void,
 ): (workload: Workload) => boolean {
   const compiled = compileConstraints(options.constraints);
   if ("fulfilled" in compiled) return ({ labels }) => compiled.fulfilled(labels);
-  const { problem: message, suggestion } = compiled;
-  const place = options.settingsPlace("constraints");
-  const subject = { kind: "provider", name: options.provider } as const;
-  report({
-    code: "bad-constraints",
-    severity: "error",
-    place,
-    message,
-    subject,
-    ...(suggestion && { suggestion }),
-  });
+  reportSetting("constraints", compiled.problem, options, report);
   // Nobody is let in by an expression that cannot be read.
   return () => false;
+}
+
+function reportSetting(
+  option: string,
+  { message, suggestion }: { readonly message: string; readonly suggestion?: string },
+  options: LabelOptions,
+  report: (problem: Problem) => void,
+): void {
+  report({
+    code: "bad-value",
+    severity: "error",
+    place: options.settingsPlace(option),
+    message,
+    subject: { kind: "provider", name: options.provider },
+    ...(suggestion !== undefined && { suggestion }),
+  });
 }

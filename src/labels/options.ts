@@ -1,3 +1,4 @@
+import type { TemplateContext } from "../lib/go-template.ts";
 import type { DockerOptions } from "../model/settings.ts";
 import type { Place } from "../schema/node.ts";
 
@@ -11,6 +12,8 @@ export interface LabelOptions
   /** Where the settings were written, for problems in the default rule and the constraints. */
   readonly settingsPlace: (option: string) => Place;
   readonly shortForm: ShortForm;
+  /** What the default rule's template may see. */
+  readonly template: TemplateContext;
   /** Resolves `file:/run/secrets/x` and `env:NAME` in secret options. Throws `Unreadable`. */
   readonly secret: (reference: string) => string;
 }

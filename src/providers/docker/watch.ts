@@ -35,6 +35,8 @@ export interface WatchHost {
 }
 
 const REBUILDS_A_SECOND = 4;
+// One `docker stop` is four events within a few milliseconds.
+const SETTLE_MS = 10;
 const IDLE_MS = 60_000;
 const POLL_MS = 5_000;
 // A list of a few is cheap for the engine; beyond this many names, the whole list is cheaper.
@@ -145,7 +147,10 @@ export class DockerWatch {
       this.#lastEventMs = this.#host.tickMs();
       const event = parseEvent(line);
       if (event === undefined || !(await this.#take(event))) continue;
-      if (this.#marked && this.#pacer.waitMs() === 0) this.#say();
+      if (this.#marked && this.#pacer.waitMs() === 0) {
+        this.#pacer.take();
+        this.#say();
+      }
       this.#pumping ??= this.#pump(engine).finally(() => {
         this.#pumping = undefined;
       });
@@ -179,8 +184,9 @@ export class DockerWatch {
 
   async #pump(engine: Engine): Promise<void> {
     while (this.#marked || this.#wanted === "all" || this.#wanted.size > 0) {
-      await this.#pause(this.#pacer.waitMs());
+      await this.#pause(Math.max(SETTLE_MS, this.#pacer.waitMs()));
       if (this.#closing.signal.aborted) return;
+      this.#pacer.take();
       await this.#refresh(engine);
     }
   }
@@ -257,7 +263,6 @@ export class DockerWatch {
     const state: DockerState = { workloads: this.#containers.workloads(), self: this.#self, problems };
     if (this.#published !== undefined && isSame(state, this.#published)) return;
     this.#published = state;
-    this.#pacer.take();
     this.#publish(state);
   }
 
