@@ -40,20 +40,22 @@ export class FileProvider {
     });
   }
 
-  /** Publishes what is there now before it returns, and from then on every change. */
-  start(): void {
+  /** Publishes what is there now before it returns, and every change from then on; resolves when it is watching. */
+  async start(): Promise<void> {
     this.reload();
     if (!this.#options.watch) return;
-    // Only a hint: what changed is found by reading, so one watcher that missed something does no harm for long.
     const depth = this.#options.directory === "" ? 0 : DEPTH_MAX;
+    // Only a hint: what changed is found by reading, so one watcher that missed something does no harm for long.
     this.#watcher = watch([], { ignoreInitial: true, ignored: isPassingFile, depth })
       .on("all", () => this.#reloadSoon())
       .on("error", (error) => {
         this.#host.log.warn({ err: error }, "files are not watched well; they are looked at every minute");
       });
-    this.#watchAll();
     this.#rescan = setInterval(() => this.#reloadIfChanged(), RESCAN_MS);
     this.#rescan.unref();
+    this.#watchAll();
+    await new Promise<void>((resolve) => this.#watcher!.once("ready", resolve));
+    this.#reloadIfChanged();
   }
 
   /** Reads everything again and publishes it: SIGHUP. */
@@ -77,6 +79,7 @@ export class FileProvider {
   #reloadIfChanged(): void {
     const scan: Scan = scanFiles(this.#options);
     const seen = digest(scan);
+    if (this.#watcher?.closed) return;
     this.#watchAll();
     if (seen === this.#lastSeen) return;
     this.#lastSeen = seen;
