@@ -212,10 +212,13 @@ class Handshake {
   }
 
   begin(head: Buffer): void {
+    // A socket that flows would lose what is put back.
+    this.socket.pause();
     this.bytes = head;
     if (head.length > 0 && this.#read(this)) return;
     this.socket.on("data", this.#gather);
     this.socket.on("end", this.#closed);
+    this.socket.resume();
   }
 
   readonly #gather = (chunk: Buffer) => {
