@@ -1,6 +1,8 @@
 import { createHmac } from "node:crypto";
 import { SharedTable } from "./shared-table.ts";
 
+const SLOTS = 4096;
+
 /**
  * Remembers for a while which passwords were right, so that bcrypt runs once a client and not once a request. Only
  * keyed hashes are kept, in memory that all threads share; the key never leaves it.
@@ -11,10 +13,10 @@ export class KnownLogins {
   readonly #keepMs: number;
   readonly #nowMs: () => number;
 
-  static readonly bytes = SharedTable.bytesFor(4096);
+  static readonly bytes = SharedTable.bytesFor(SLOTS);
 
   constructor(memory: SharedArrayBuffer, keepMs: number, nowMs: () => number) {
-    this.#table = new SharedTable(memory);
+    this.#table = new SharedTable(memory, SLOTS);
     this.#secret = this.#table.secret;
     this.#keepMs = keepMs;
     this.#nowMs = nowMs;

@@ -22,15 +22,17 @@ export class SharedTable {
   readonly #seedA: number;
   readonly #seedB: number;
 
+  /** `slots` must be a power of two. */
   static bytesFor(slots: number): number {
-    return HEADER_BYTES + 2 ** Math.ceil(Math.log2(Math.max(slots, WAYS))) * SLOT_BYTES;
+    return HEADER_BYTES + slots * SLOT_BYTES;
   }
 
-  constructor(memory: SharedArrayBuffer) {
-    this.#words = new Int32Array(memory);
-    this.#halves = new Uint32Array(memory, HEADER_BYTES);
-    this.#longs = new BigUint64Array(memory, HEADER_BYTES);
-    this.#sets = (memory.byteLength - HEADER_BYTES) / SLOT_BYTES / WAYS;
+  /** Takes the beginning of the memory. */
+  constructor(memory: SharedArrayBuffer, slots: number) {
+    this.#words = new Int32Array(memory, 0, HEADER_BYTES / 4);
+    this.#halves = new Uint32Array(memory, HEADER_BYTES, slots * 4);
+    this.#longs = new BigUint64Array(memory, HEADER_BYTES, slots * 2);
+    this.#sets = slots / WAYS;
     this.#makeSeed();
     this.#seedA = this.#words[2]!;
     this.#seedB = this.#words[3]!;
@@ -103,6 +105,11 @@ export class SharedTable {
   /** Whether the slot still held `expected` and now holds `next`. */
   swap(slot: number, expected: bigint, next: bigint): boolean {
     return Atomics.compareExchange(this.#longs, slot * 2 + 1, expected, next) === expected;
+  }
+
+  /** Adds and gives what the value was before. */
+  add(slot: number, difference: bigint): bigint {
+    return Atomics.add(this.#longs, slot * 2 + 1, difference);
   }
 
   #firstSlot(high: number): number {

@@ -6,7 +6,8 @@ import { middleware, type Outcome } from "../model/middleware.ts";
 import { bool, text } from "../schema/kinds.ts";
 import { list } from "../schema/option.ts";
 
-const BYTES = SharedTable.bytesFor(8192);
+const SLOTS = 8192;
+const BYTES = SharedTable.bytesFor(SLOTS);
 // A challenge that is older than this is answered with a new one, which the browser uses without asking again.
 const NONCE_S = 3600;
 const NONCE_COUNT_MAX = 0xffffffff;
@@ -157,7 +158,7 @@ class Nonces {
   readonly #nowMs: () => number;
 
   constructor(memory: SharedArrayBuffer, nowMs: () => number) {
-    this.#table = new SharedTable(memory);
+    this.#table = new SharedTable(memory, SLOTS);
     this.#secret = this.#table.secret;
     this.#nowMs = nowMs;
     this.opaque = this.#sign("opaque");

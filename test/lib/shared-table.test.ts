@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { SharedTable } from "../../src/lib/shared-table.ts";
 
-const table = (slots = 64) => new SharedTable(new SharedArrayBuffer(SharedTable.bytesFor(slots)));
+const table = (slots = 64) => new SharedTable(new SharedArrayBuffer(SharedTable.bytesFor(slots)), slots);
 
 test("a key keeps its value, and two owners of one key have one each", () => {
   const shared = table();
@@ -16,7 +16,7 @@ test("a key keeps its value, and two owners of one key have one each", () => {
 
 test("two views of the same memory see the same keys and the same secret", () => {
   const memory = new SharedArrayBuffer(SharedTable.bytesFor(64));
-  const [one, two] = [new SharedTable(memory), new SharedTable(memory)];
+  const [one, two] = [new SharedTable(memory, 64), new SharedTable(memory, 64)];
   one.swap(one.claim("k", 0, 0n, false), 0n, 5n);
   assert.equal(two.load(two.find("k", 0)), 5n);
   assert.deepEqual(one.secret, two.secret);
@@ -48,7 +48,7 @@ test("four threads that count one key together lose nothing", async () => {
   const source = `
     import { workerData } from "node:worker_threads";
     const { SharedTable } = await import(workerData.module);
-    const table = new SharedTable(workerData.memory);
+    const table = new SharedTable(workerData.memory, 1024);
     for (let i = 0; i < 5000; i++) {
       const slot = table.claim("key" + (i % 5), 0, 0n, false);
       for (;;) { const value = table.load(slot); if (table.swap(slot, value, value + 1n)) break; }
@@ -61,6 +61,6 @@ test("four threads that count one key together lose nothing", async () => {
       return new Promise((resolve, reject) => worker.on("exit", resolve).on("error", reject));
     }),
   );
-  const shared = new SharedTable(memory);
+  const shared = new SharedTable(memory, 1024);
   for (let i = 0; i < 5; i++) assert.equal(shared.load(shared.find(`key${i}`, 0)), 4000n);
 });

@@ -1,0 +1,117 @@
+import { hash32 } from "../lib/hash.ts";
+import { TokenBuckets } from "../lib/token-buckets.ts";
+import { type Exchange, reply } from "../model/exchange.ts";
+import { FAULTS } from "../model/fault.ts";
+import { putHeader } from "../model/headers.ts";
+import { middleware, type Outcome } from "../model/middleware.ts";
+import { byPeer, compileSource, sourceCriterion, whyNoCriterion } from "../model/source-criterion.ts";
+import { bool, count, duration, formatDuration, int, text } from "../schema/kinds.ts";
+import { group, list } from "../schema/option.ts";
+
+const redis = group({
+  endpoints: list(text)({ doc: "Addresses of the servers, host:port." }),
+  username: text({ doc: "User.", default: "" }),
+  password: text({ doc: "Password.", default: "", secret: true }),
+  db: count({ doc: "Number of the database.", default: "0" }),
+});
+
+export default middleware({
+  name: "rateLimit",
+  summary: "Limits how many requests each client may send in a time.",
+
+  options: {
+    average: count({ doc: "Requests that a client may send in a period; 0 for no limit.", default: "0" }),
+    period: duration({ doc: "The period that average is for.", default: "1s" }),
+    burst: int({ doc: "Requests that a client may send at once.", default: "1" }),
+    sourceCriterion: sourceCriterion({ doc: "What tells clients apart; the peer's address if not set." }),
+    responseHeaders: bool({
+      doc: "Tell clients in RateLimit headers how much they have left.",
+      default: "true",
+      added: true,
+    }),
+    redis: redis({
+      doc: "Count in Redis, together with other machines.",
+      refused: "limits are counted in this machine's memory; leave redis out",
+    }),
+  },
+
+  check({ period, sourceCriterion }, problem) {
+    if (period <= 0) problem("period", "must be more than 0");
+    const why = whyNoCriterion(sourceCriterion);
+    if (why !== undefined) problem("sourceCriterion", why);
+  },
+
+  sharedBytes: ({ average }) => (average === 0 ? 0 : TokenBuckets.bytes),
+
+  create({ average, period, burst: written, sourceCriterion, responseHeaders }, host) {
+    if (average === 0) return {};
+    const burst = Math.max(1, written);
+    const perSecond = (average / period) * 1000;
+    // Half of the time between two tokens: who is that early is held back instead of being refused.
+    const delayMsMax = perSecond < 1 ? 500 : 500 / Math.floor(perSecond);
+    const buckets = new TokenBuckets(host.shared ?? new SharedArrayBuffer(TokenBuckets.bytes), {
+      perSecond,
+      burst,
+      delayMsMax,
+      tickMs: host.tickMs,
+    });
+    const owner = hash32(host.owner);
+    const sourceOf = compileSource(sourceCriterion, byPeer);
+    const refused = host.counter(
+      "rate_limit_refused_total",
+      "Requests refused because their client sent too many.",
+    );
+    const fault = { ...FAULTS["refused-by-middleware"], status: 429 };
+    const standing = new Standing(average, period, burst);
+
+    function onRequest(exchange: Exchange): Outcome | Promise<Outcome> {
+      const waitMs = buckets.take(sourceOf(exchange), owner);
+      if (waitMs > delayMsMax) {
+        refused.add(1);
+        const headers = [
+          "Retry-After",
+          String(Math.ceil(waitMs / 1000)),
+          "X-Retry-In",
+          formatDuration(waitMs),
+        ];
+        if (responseHeaders) standing.tell(headers, buckets.remaining, buckets.fullMs);
+        return { ...reply(429, "rateLimit", headers), fault };
+      }
+      if (responseHeaders) standing.note(exchange, buckets.remaining, buckets.fullMs);
+      if (waitMs === 0) return undefined;
+      return new Promise((resolve) => setTimeout(resolve, waitMs, undefined));
+    }
+
+    if (!responseHeaders) return { onRequest };
+    return { onRequest, onResponse: (exchange) => standing.tellNoted(exchange) };
+  },
+});
+
+/** How much a client has left, kept from request to reply and told in headers (draft-ietf-httpapi-ratelimit-headers). */
+class Standing {
+  readonly #limit: string;
+  readonly #policy: string;
+
+  constructor(average: number, periodMs: number, burst: number) {
+    this.#limit = String(burst);
+    this.#policy = `${average};w=${Math.max(1, Math.round(periodMs / 1000))};burst=${burst}`;
+  }
+
+  note(exchange: Exchange, remaining: number, fullMs: number): void {
+    exchange.notes ??= new Map();
+    exchange.notes.set(this, { remaining, fullMs });
+  }
+
+  tellNoted(exchange: Exchange): undefined {
+    const noted = exchange.notes?.get(this) as { remaining: number; fullMs: number } | undefined;
+    if (noted !== undefined) this.tell(exchange.replyHeaders, noted.remaining, noted.fullMs);
+  }
+
+  tell(headers: string[], remaining: number, fullMs: number): void {
+    const reset = String(Math.ceil(fullMs / 1000));
+    putHeader(headers, "RateLimit-Limit", "ratelimit-limit", this.#limit);
+    putHeader(headers, "RateLimit-Remaining", "ratelimit-remaining", String(remaining));
+    putHeader(headers, "RateLimit-Reset", "ratelimit-reset", reset);
+    putHeader(headers, "RateLimit-Policy", "ratelimit-policy", this.#policy);
+  }
+}
