@@ -67,7 +67,6 @@ export class UpgradeCall implements UpstreamCall, BodySource, Timed {
       ? connectTls({
           ...tlsOptions(this.#transport.tls, spec),
           ALPNProtocols: ["http/1.1"],
-          allowHalfOpen: true,
         })
       : connectNet({ ...whereTo(spec), allowHalfOpen: true });
     socket.setNoDelay(true);

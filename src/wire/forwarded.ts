@@ -158,3 +158,8 @@ export function viaHits(headers: readonly string[]): number {
 export function addVia(headers: string[], version: number): void {
   headers.push("Via", `${version === 20 ? "2.0" : version === 10 ? "1.0" : "1.1"} ${VIA}`);
 }
+
+/** Whether a proxy like this one has handled the request before, whoever it was. */
+export function isBehindProxy(headers: readonly string[]): boolean {
+  return value(headers, "x-forwarded-server") !== undefined;
+}

@@ -1,0 +1,108 @@
+import type { BodySink, BodySource } from "../model/body.ts";
+import { FAULTS, type Fault } from "../model/fault.ts";
+import { BAD, ChunkedDecoder, DATA, END } from "../wire/chunked.ts";
+import type { Http1Client } from "./http1-client.ts";
+
+/** What `take` came to. */
+export const WANTS_MORE = 0;
+export const COMPLETE = 1;
+export const STALLED = 2;
+export const BROKEN = 3;
+
+/** The body of one request, on its way from the client's connection to whoever wants it. */
+export class RequestBody implements BodySource {
+  readonly length: number;
+  readonly client: Http1Client;
+  /** Where `take` stopped, when it did not use all bytes. */
+  at: number;
+  /** Of the body, framing excluded. */
+  received: number;
+  discarding: boolean;
+  #sink: BodySink | undefined;
+  #left: number;
+  readonly #chunks: ChunkedDecoder | undefined;
+  #over: boolean;
+
+  constructor(client: Http1Client, length: number) {
+    this.client = client;
+    this.length = length;
+    this.at = 0;
+    this.received = 0;
+    this.discarding = false;
+    this.#sink = undefined;
+    this.#left = length;
+    this.#chunks = length < 0 ? new ChunkedDecoder() : undefined;
+    this.#over = false;
+  }
+
+  get flows(): boolean {
+    return this.#sink !== undefined || this.discarding;
+  }
+
+  /** Bytes still to come, as far as it is known. */
+  get left(): number {
+    return this.#chunks === undefined ? this.#left : Number.POSITIVE_INFINITY;
+  }
+
+  flow(sink: BodySink): void {
+    if (this.#over || this.discarding) return sink.fail(FAULTS["client-gone"]);
+    this.#sink = sink;
+    this.client.bodyFlows(this);
+  }
+
+  resume(): void {
+    this.client.bodyResumes(this);
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    this.#sink = undefined;
+    this.discarding = true;
+    this.client.bodyResumes(this);
+  }
+
+  fail(fault: Fault): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.#over = true;
+    sink?.fail(fault);
+  }
+
+  /** Takes bytes of the body, as many as belong to it or until its sink wants no more. */
+  take(bytes: Buffer): number {
+    return this.#chunks === undefined ? this.#takePlain(bytes) : this.#takeChunks(bytes, this.#chunks);
+  }
+
+  #takePlain(bytes: Buffer): number {
+    const end = Math.min(bytes.length, this.#left);
+    this.#left -= end;
+    this.received += end;
+    this.at = end;
+    const ready = this.#sink?.data(end === bytes.length ? bytes : bytes.subarray(0, end)) ?? true;
+    if (this.#left === 0) return this.#complete();
+    return ready ? WANTS_MORE : STALLED;
+  }
+
+  #takeChunks(bytes: Buffer, chunks: ChunkedDecoder): number {
+    for (let at = 0; ; ) {
+      const found = chunks.next(bytes, at);
+      at = chunks.at;
+      this.at = at;
+      if (found === DATA) {
+        this.received += chunks.dataEnd - chunks.dataStart;
+        const ready = this.#sink?.data(bytes.subarray(chunks.dataStart, chunks.dataEnd)) ?? true;
+        if (!ready) return STALLED;
+      } else if (found === END) return this.#complete();
+      else return found === BAD ? BROKEN : WANTS_MORE;
+    }
+  }
+
+  // H1-28: trailers of requests are dropped, because servers merge them into the headers.
+  #complete(): number {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.#over = true;
+    sink?.end(undefined);
+    return COMPLETE;
+  }
+}
