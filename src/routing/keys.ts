@@ -27,6 +27,8 @@ const KEYS_MAX = 10_000;
 
 /** A request that meets the condition is found under at least one of these keys. */
 export function keysOf(condition: Condition): readonly Key[] {
+  // In the v2 syntax a star is a star, and no host has one.
+  if (condition instanceof HostIs && condition.host.startsWith("*.")) return [];
   if (condition instanceof HostIs) return [{ ...ANYTHING, host: condition.host, decides: true }];
   if (condition instanceof HostUnder) return [{ ...ANYTHING, host: `*${condition.suffix}`, decides: true }];
   if (condition instanceof AnyHost) return [{ ...ANYTHING, decides: true }];

@@ -7,27 +7,8 @@ export function routingPath(path: string): string {
   return path.replace(DECODED_ESCAPES, (run) => Buffer.from(run.replaceAll("%", ""), "hex").toString());
 }
 
-const RESERVED = [
-  ":",
-  "/",
-  "?",
-  "#",
-  "[",
-  "]",
-  "@",
-  "!",
-  "$",
-  "&",
-  "'",
-  "(",
-  ")",
-  "*",
-  "+",
-  ",",
-  ";",
-  "=",
-  "%",
-]
+// Square brackets are not here: they arrive escaped whichever way they were sent, and decoded is how people write them.
+const RESERVED = [...":/?#@!$&'()*+,;=%"]
   .map((character) => character.charCodeAt(0).toString(16).toUpperCase())
   .join("|");
 const DECODED_ESCAPES = new RegExp(`(?:%(?!${RESERVED})[0-9A-F]{2})+`, "g");
@@ -70,9 +51,8 @@ const SEMICOLON = 59;
 const EQUALS = 61;
 
 function unescapeQuery(text: string): string | undefined {
-  if (!text.includes("%")) return text.includes("+") ? text.replaceAll("+", " ") : text;
-  if (/%(?![0-9A-Fa-f]{2})/.test(text)) return undefined;
-  return text
-    .replaceAll("+", " ")
-    .replace(/(?:%[0-9A-Fa-f]{2})+/g, (run) => Buffer.from(run.replaceAll("%", ""), "hex").toString());
+  const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
+  if (!spaced.includes("%")) return textOf(spaced);
+  if (/%(?![0-9A-Fa-f]{2})/.test(spaced)) return undefined;
+  return textOf(spaced.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))));
 }
