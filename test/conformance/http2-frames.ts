@@ -118,7 +118,7 @@ export class RawClient {
     });
   }
 
-  static async open(port: number, settings = Buffer.alloc(0)): Promise<RawClient> {
+  static async open(port: number, settings: Buffer = Buffer.alloc(0)): Promise<RawClient> {
     const socket = connect(port, "127.0.0.1");
     await once(socket, "connect");
     const client = new RawClient(socket);

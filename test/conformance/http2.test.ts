@@ -38,7 +38,7 @@ afterEach(() => {
 });
 after(() => port.close());
 
-async function open(settings = Buffer.alloc(0)): Promise<RawClient> {
+async function open(settings: Buffer = Buffer.alloc(0)): Promise<RawClient> {
   const client = await RawClient.open(port.port, settings);
   clients.push(client);
   return client;
