@@ -73,7 +73,8 @@ function notShared(
   networks: readonly WorkloadNetwork[],
   self: Self | undefined,
 ): Address {
-  const detail = `${workload.name} is on ${namesOf(networks)}, Waybill is on ${[...(self?.networkNames ?? [])].sort().join(", ") || "no network"}`;
+  const ours = [...(self?.networkNames ?? [])].sort().join(", ") || "no network";
+  const detail = `${workload.name} is on ${namesOf(networks)} and Waybill on ${ours}: put both on one network`;
   return { fault: "no-shared-network", detail };
 }
 

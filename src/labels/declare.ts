@@ -45,7 +45,7 @@ export function declare(
   const unrouted = new Map<string, string>();
   const merge = new Merge(options.provider, report);
   const certificates: Declaring[] = [];
-  for (const workload of [...workloads].sort(byAge)) {
+  for (const workload of ownFirst([...workloads].sort(byAge), self)) {
     const container = readContainer(workload, circumstances);
     if (typeof container === "string") unrouted.set(workload.id, container);
     else {
@@ -105,6 +105,13 @@ function byAge(a: Workload, b: Workload): number {
     (a.name < b.name ? -1 : a.name > b.name ? 1 : 0) ||
     (a.id < b.id ? -1 : 1)
   );
+}
+
+// Nobody may take a name from the operator by being older.
+function ownFirst(workloads: Workload[], self: Self | undefined): Workload[] {
+  const own = workloads.findIndex(({ id }) => id === self?.workloadId);
+  if (own > 0) workloads.unshift(...workloads.splice(own, 1));
+  return workloads;
 }
 
 function neighbourhoodOf(workloads: readonly Workload[], self: Self | undefined): Neighbourhood {

@@ -53,7 +53,7 @@ export function refusalOf(
     return "docker compose run started it; the label waybill.docker.oneOff=true would route it";
   }
   if (!meetsConstraints(workload)) return `its labels do not fulfil the constraints ${options.constraints}`;
-  if (isStopped(workload) && !wishes.allowNonRunning) return `it is ${workload.state}, not running`;
+  if (isStopped(workload) && !wishes.allowNonRunning) return `it is not running (${workload.state})`;
   return undefined;
 }
 
@@ -70,7 +70,7 @@ export function unavailability(workload: Workload): Unavailable | undefined {
     detail: `${workload.name} ${detail}`,
     retryAfterS,
   });
-  if (isStopped(workload)) return because("stopped", `is ${workload.state}`, 30);
+  if (isStopped(workload)) return because("stopped", `is not running (${workload.state})`, 30);
   if (workload.stopping) return because("stopped", "is stopping", 5);
   if (workload.state === "paused") return because("paused", "is paused", 30);
   if (workload.state === "restarting") return because("starting", "is restarting", 5);

@@ -131,7 +131,7 @@ export class Merge {
     if (missing.length === 0) return part;
     for (const lean of missing) {
       const [leanKind, name] = lean.split(" ") as [Kind, string];
-      const message = `needs the ${SUBJECT[leanKind]} ${name} as this container says it, but that name is another container's`;
+      const message = `needs the ${SUBJECT[leanKind]} ${name}, which an older container declares in another way: give it another name`;
       // The same name may be in force as an older container says it; that one has no error.
       const severity = this.#claims[kind].has(part.name) ? "warning" : "error";
       this.#problem(kind, part.node, part.name, message, "lost-name", severity);

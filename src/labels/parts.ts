@@ -84,15 +84,22 @@ export function readParts(tree: Node, context: PartsContext): Parts {
     transports: readAll(http?.get("serversTransports"), "transport", context, (node, own) =>
       refusePaths(readOptions(transportOptions, node, own), node, own),
     ),
-    tlsOptions: readAll(tls?.get("options"), "tls-options", context, (node, own) =>
-      refusePaths(readOptions(tlsOptionsOptions, node, own), node, own),
+    tlsOptions: withoutReserved(
+      readAll(tls?.get("options"), "tls-options", context, (node, own) =>
+        refusePaths(readOptions(tlsOptionsOptions, node, own), node, own),
+      ),
+      reservedOptions(context.trusted),
+      context,
     ),
-    tlsStores: readAll(tls?.get("stores"), "tls-store", context, (node, own) =>
-      refusePaths(readOptions(tlsStoreOptions, node, own), node, own),
+    tlsStores: withoutReserved(
+      readAll(tls?.get("stores"), "tls-store", context, (node, own) =>
+        refusePaths(readOptions(tlsStoreOptions, node, own), node, own),
+      ),
+      reservedStore,
+      context,
     ),
     tlsCertificates: readCertificates(tls?.get("certificates"), context),
   };
-  checkReserved(parts, context);
   const isHttp = parts.routers.length + parts.services.length + parts.middlewares.length > 0;
   return { ...parts, otherProtocolOnly: streams && !isHttp };
 }
@@ -155,7 +162,9 @@ function readMiddleware(
   if (type === undefined) return { type: "", options: {} };
   const middleware = findMiddleware(type.name, registry);
   if (middleware === undefined) {
-    const message = `there is no middleware called ${quote(type.name)}`;
+    const message = /^plugin$/i.test(type.name)
+      ? "Traefik's plug-ins are Go programs, which cannot run here"
+      : `there is no middleware called ${quote(type.name)}`;
     complain(reader, type.place, "unknown-middleware", message, nearest(type.name, registry.keys()));
     return { type: type.name, options: {} };
   }
@@ -204,42 +213,36 @@ function readMiddlewareOptions(node: Node, middleware: Middleware, reader: Reade
 
 function readCertificates(section: Node | undefined, context: PartsContext): Part<TlsCertificateOptions>[] {
   return (section?.items ?? []).map((node, index) => {
-    const name = String(index);
-    const reader = readerOf({ kind: "certificate", name: `${name}@${context.provider}` }, context);
+    // It has no name, so its problems have only their place.
+    const reader = readerOf(undefined, context);
     const value = refusePaths(readOptions(tlsCertificateOptions, node, reader), node, reader);
-    return { name, value, node, broken: reader.failed };
+    return { name: String(index), value, node, broken: reader.failed };
   });
 }
 
-// What is everyone's is the operator's to say: in a file, or in the labels of Waybill's own container.
-function checkReserved(parts: Omit<Parts, "otherProtocolOnly">, context: PartsContext): void {
-  for (const part of parts.tlsStores) {
-    if (part.name !== "default")
-      refusePart(part, "tls-store", "there is one store, and it is called default", context);
-  }
-  if (context.trusted) return;
-  for (const part of parts.tlsOptions) {
-    if (part.name === "default") {
-      refusePart(
-        part,
-        "tls-options",
-        "the default TLS options are everyone's: say them in a file, or name other ones",
-        context,
-      );
-    }
-  }
+/**
+ * What is everyone's is the operator's to say: in a file, or in the labels of Waybill's own container. Others do not
+ * even get the name, so that they cannot keep it from the operator.
+ */
+function withoutReserved<T>(
+  parts: Part<T>[],
+  reserved: (name: string) => string | undefined,
+  context: PartsContext,
+) {
+  return parts.filter(({ name, node }) => {
+    const message = reserved(name);
+    if (message !== undefined) complain(readerOf(undefined, context), node.place, "reserved-name", message);
+    return message === undefined;
+  });
 }
 
-function refusePart(
-  part: Part<unknown>,
-  kind: Subject["kind"],
-  message: string,
-  context: PartsContext,
-): void {
-  const reader = readerOf({ kind, name: `${part.name}@${context.provider}` }, context);
-  complain(reader, part.node.place, "reserved-name", message);
-  part.broken = true;
-}
+const reservedStore = (name: string) =>
+  name === "default" ? undefined : "there is one store, and it is called default";
+
+const reservedOptions = (trusted: boolean) => (name: string) =>
+  trusted || name !== "default"
+    ? undefined
+    : "the default TLS options are everyone's: say them in a file, or name other ones";
 
 function refuseOthers(node: Node | undefined, known: readonly string[], reader: Reader): void {
   for (const child of node?.children?.values() ?? []) {

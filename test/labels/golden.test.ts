@@ -41,7 +41,9 @@ interface Golden {
 for (const file of globSync("test/golden/labels/*.in.yml").sort()) {
   test(`golden: ${basename(file, ".in.yml").replaceAll("-", " ")}`, () => {
     const expected = file.replace(".in.yml", ".out.yml");
-    const actual = stringify(outcome(parse(readFileSync(file, "utf8")) as Golden), { lineWidth: 0 });
+    const actual = stringify(outcome(parse(readFileSync(file, "utf8"), { merge: true }) as Golden), {
+      lineWidth: 0,
+    });
     if (process.env["UPDATE_GOLDEN"] === "1" || !existsSync(expected)) writeFileSync(expected, actual);
     assert.equal(actual, readFileSync(expected, "utf8"));
   });
@@ -119,12 +121,16 @@ function each<T>(
   );
 }
 
+const SILENT = { report() {}, secret: (text: string) => text };
+
 /** Without the options that are as they would be if nobody had said anything. */
 function unusual(options: Options, values: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const silent = { report() {}, secret: (text: string) => text };
-  const usual = redact(options, readOptions(options, new Node("", { source: "default", key: "" }), silent));
-  const entries = Object.entries(redact(options, values));
-  return Object.fromEntries(
-    entries.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(usual[name])),
-  );
+  const usual = redact(options, readOptions(options, new Node("", { source: "default", key: "" }), SILENT));
+  const result: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(redact(options, values))) {
+    if (JSON.stringify(value) === JSON.stringify(usual[name])) continue;
+    const inside = options[name]?.kind.options;
+    result[name] = inside ? unusual(inside, values[name] as Record<string, unknown>) : value;
+  }
+  return result;
 }
