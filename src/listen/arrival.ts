@@ -15,7 +15,6 @@ const TLS_HANDSHAKE = 0x16;
 export class Arrival implements Timed, TlsCaller {
   limitAtMs: number;
   limitIndex: number;
-  readonly handshakeTimeoutMs: number;
   readonly #socket: Socket;
   readonly #entryPoint: EntryPoint;
   #peerIp: string;
@@ -35,9 +34,7 @@ export class Arrival implements Timed, TlsCaller {
     this.#shaking = false;
     this.limitIndex = -1;
     const { limits, settings } = entryPoint;
-    const { headerTimeout, tlsHandshakeTimeout } = settings.transport.respondingTimeouts;
-    this.limitAtMs = limits.nowMs + headerTimeout;
-    this.handshakeTimeoutMs = tlsHandshakeTimeout;
+    this.limitAtMs = limits.nowMs + settings.transport.respondingTimeouts.headerTimeout;
     limits.add(this);
     socket.on("data", this.#onData);
     socket.on("end", this.#onEnd);

@@ -178,7 +178,7 @@ export class RawBackend {
       let all = "";
       socket.on("error", () => {});
       socket.on("end", () => socket.end());
-      socket.on("data", (chunk) => {
+      socket.on("data", (chunk: Buffer) => {
         this.received.push(chunk);
         all += chunk.toString("latin1");
         onData(socket, chunk, all, this);
@@ -229,7 +229,7 @@ export async function talk(
       clearTimeout(timer);
       resolve();
     };
-    socket.on("data", (chunk) => {
+    socket.on("data", (chunk: Buffer) => {
       text += chunk.toString("latin1");
       if (until?.(text)) end();
     });
