@@ -63,7 +63,6 @@ export class RotatingSink {
     const { filePath, compress } = this.#options;
     this.#bytes = 0;
     try {
-      this.#sink.flushSync();
       const backup = backupName(filePath, new Date());
       renameSync(filePath, backup);
       this.#sink.reopen();

@@ -28,8 +28,11 @@ function mergeChildren(under: Node, over: Node, overrides: Override[], path: str
   const children = new Map(under.children);
   for (const [key, child] of over.children ?? []) {
     const before = children.get(key);
-    const name = path === "" ? child.name : `${path}.${child.name}`;
-    children.set(key, before === undefined ? child : mergeTrees(before, child, overrides, name));
+    if (before === undefined) children.set(key, child);
+    else {
+      const name = path === "" ? before.name : `${path}.${before.name}`;
+      children.set(key, mergeTrees(before, child, overrides, name));
+    }
   }
   return children;
 }
