@@ -43,7 +43,7 @@ export function declare(
     report,
   };
   const unrouted = new Map<string, string>();
-  const merge = new Merge(options.provider, report);
+  const merge = new Merge(options, report);
   const certificates: Declaring[] = [];
   for (const workload of ownFirst([...workloads].sort(byAge), self)) {
     const container = readContainer(workload, circumstances);
@@ -69,7 +69,7 @@ export function declare(
         workloads: [workload.id],
       })),
     ),
-    problems,
+    problems: problems.map((problem) => merge.settle(problem)),
     workloads,
     unrouted,
   };

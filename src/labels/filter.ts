@@ -1,7 +1,7 @@
 import type { Self, Unavailable, Workload } from "../model/workload.ts";
 import { bool, text } from "../schema/kinds.ts";
 import { Node } from "../schema/node.ts";
-import { type Reader, readOptions, type Values } from "../schema/option.ts";
+import { complain, type Reader, readOptions, type Values } from "../schema/option.ts";
 import type { LabelOptions } from "./options.ts";
 
 /** `traefik.docker.*`: what a label can say about its own container. */
@@ -27,6 +27,10 @@ const ENABLE = { doc: "Route this container." };
 export function readWishes(tree: Node, reader: Reader): Wishes | string {
   const docker = tree.get("docker") ?? new Node("docker", { ...tree.place, key: "traefik.docker" });
   const options = readOptions(dockerLabelOptions, docker, reader);
+  for (const { place, name } of tree.get("swarm")?.children?.values() ?? []) {
+    const message = `${name} has no effect on a container: it is for Swarm services`;
+    complain(reader, place, "obsolete-option", message, undefined, "warning");
+  }
   const node = tree.get("enable");
   if (node === undefined) return { ...options, enable: tree.get("") === undefined ? undefined : true };
   const enable = bool.kind.read(node, reader, ENABLE);

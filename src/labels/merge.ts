@@ -5,7 +5,9 @@ import type { Unavailable, Workload } from "../model/workload.ts";
 import type { Node } from "../schema/node.ts";
 import type { Problem, Subject } from "../schema/problem.ts";
 import type { Declaring } from "./container.ts";
+import { HostOwners, hostsOf } from "./hosts.ts";
 import { projectOf } from "./names.ts";
+import type { LabelOptions } from "./options.ts";
 import type { Part } from "./parts.ts";
 
 type Kind = "routers" | "services" | "middlewares" | "transports" | "tlsOptions" | "tlsStores";
@@ -33,6 +35,8 @@ interface Claim {
  */
 export class Merge {
   readonly #provider: string;
+  readonly #exclusiveHosts: boolean;
+  readonly #owners = new HostOwners();
   readonly #report: (problem: Problem) => void;
   readonly #claims: { readonly [K in Kind]: Map<string, Claim> } = {
     routers: new Map(),
@@ -43,8 +47,12 @@ export class Merge {
     tlsStores: new Map(),
   };
 
-  constructor(provider: string, report: (problem: Problem) => void) {
+  constructor(
+    { provider, exclusiveHosts }: Pick<LabelOptions, "provider" | "exclusiveHosts">,
+    report: (problem: Problem) => void,
+  ) {
     this.#provider = provider;
+    this.#exclusiveHosts = exclusiveHosts;
     this.#report = report;
   }
 
@@ -71,7 +79,12 @@ export class Merge {
         ...middlewares.map((name) => `middlewares ${name}`),
         ...(tls ? [`tlsOptions ${tls.options}`] : []),
       ];
-      this.#claim("routers", this.#unlessLost("routers", part, leans, lost), container);
+      const usable = this.#unlessLost("routers", part, leans, lost);
+      this.#claim(
+        "routers",
+        this.#exclusiveHosts ? this.#unlessOwned(usable, container.workload) : usable,
+        container,
+      );
     }
   }
 
@@ -92,6 +105,17 @@ export class Merge {
 
   others<T>(kind: Exclude<Kind, "routers" | "services">): ReadonlyMap<string, Declared<T>> {
     return this.#declared<T>(kind);
+  }
+
+  /** An error in what a younger container says is not one of the object of that name, which is in force without it. */
+  settle(problem: Problem): Problem {
+    const { subject, severity, place } = problem;
+    const kind = (Object.keys(SUBJECT) as Kind[]).find((other) => SUBJECT[other] === subject?.kind);
+    if (kind === undefined || severity !== "error" || place.workload === undefined) return problem;
+    const claim = this.#claims[kind].get(subject!.name.slice(0, subject!.name.lastIndexOf("@")));
+    return claim?.part.broken === false
+      ? { ...problem, subject: { kind: "workload", name: place.workload } }
+      : problem;
   }
 
   #declared<T>(kind: Kind): ReadonlyMap<string, Declared<T>> {
@@ -136,6 +160,18 @@ export class Merge {
       const severity = this.#claims[kind].has(part.name) ? "warning" : "error";
       this.#problem(kind, part.node, part.name, message, "lost-name", severity);
     }
+    return { ...part, broken: true };
+  }
+
+  #unlessOwned(part: Part<DeclaredRouter>, workload: Workload): Part<DeclaredRouter> {
+    const hosts = hostsOf(part.value.rule);
+    const owner = hosts && this.#owners.claim(hosts, workload);
+    if (hosts !== undefined && owner === undefined) return part;
+    const message =
+      owner === undefined
+        ? "names no host that all its requests have, which exclusiveHosts asks for"
+        : `takes requests for a host that belongs to the project of the older container ${owner.name}`;
+    this.#problem("routers", part.node, part.name, message, "owned-host", "error");
     return { ...part, broken: true };
   }
 

@@ -6,7 +6,13 @@ import type { Place } from "../schema/node.ts";
 export interface LabelOptions
   extends Pick<
     DockerOptions,
-    "exposedByDefault" | "network" | "defaultRule" | "constraints" | "useBindPortIP" | "allowExternalUrls"
+    | "exposedByDefault"
+    | "network"
+    | "defaultRule"
+    | "constraints"
+    | "useBindPortIP"
+    | "allowExternalUrls"
+    | "exclusiveHosts"
   > {
   readonly provider: string;
   /** Where the settings were written, for problems in the default rule and the constraints. */

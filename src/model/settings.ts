@@ -101,6 +101,11 @@ export const dockerOptions = {
     default: "true",
     added: true,
   }),
+  exclusiveHosts: bool({
+    doc: "A host belongs to the compose project that named it first; others' routers for it are refused, and so are routers that name no host.",
+    default: "false",
+    added: true,
+  }),
   swarmMode: bool({
     doc: "Removed.",
     default: "false",

@@ -58,6 +58,7 @@ export const OPTIONS: LabelOptions = {
   constraints: "",
   useBindPortIP: false,
   allowExternalUrls: true,
+  exclusiveHosts: false,
   settingsPlace: (option) => ({ source: "flag", key: `providers.docker.${option}` }),
   shortForm: { plain: ["web"], secure: undefined },
   template: { environment: new Map(), nowMs: () => 0 },
