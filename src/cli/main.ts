@@ -1,5 +1,6 @@
 import { nearest } from "../lib/nearest.ts";
 import { type Command, processShell, type Shell } from "./command.ts";
+import demo from "./demo.ts";
 import hash from "./hash.ts";
 import healthcheck from "./healthcheck.ts";
 import { helpAbout, nearestTopic } from "./help.ts";
@@ -7,7 +8,7 @@ import run from "./run.ts";
 import version from "./version.ts";
 
 /** In the order in which `waybill help` names them. */
-const COMMANDS: readonly Command[] = [run, version, healthcheck, hash];
+const COMMANDS: readonly Command[] = [run, demo, healthcheck, hash, version];
 
 /** `waybill [command] [options]`. Gives the exit code. */
 export async function main(argv: readonly string[], shell: Shell = processShell): Promise<number> {

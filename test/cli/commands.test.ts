@@ -173,3 +173,8 @@ test("healthcheck without options takes those of process 1", async (t) => {
   assert.equal(code, 0);
   assert.deepEqual(asked, ["/ping"]);
 });
+
+test("demo add and remove say how they are used, and that no demo is running", async () => {
+  assert.match((await waybill(["demo", "add", "x"])).err, /^usage: waybill demo add <name> <label>/);
+  assert.match((await waybill(["demo", "remove"])).err, /^usage: waybill demo remove <name>/);
+});
