@@ -72,7 +72,9 @@ function failures(condition: Condition, rule: Rule, exchange: Exchange): readonl
 function found(condition: Condition, exchange: Exchange): string {
   if (condition instanceof Not) return found(condition.part, exchange);
   // A matcher of the v2 syntax with several values is a condition with several parts, all about the same thing.
-  if (condition instanceof All || condition instanceof Any) return found(condition.parts[0]!, exchange);
+  if (condition instanceof All || condition instanceof Any) {
+    return found(condition.parts.find((part) => !part.holds(exchange)) ?? condition.parts[0]!, exchange);
+  }
   if (condition instanceof HostIs || condition instanceof HostUnder || condition instanceof HostMatches) {
     return exchange.host === "" ? "the request has no host" : `the host is ${exchange.host}`;
   }

@@ -115,7 +115,7 @@ function query(call: Call): ReturnType<Matcher> {
 
 function hostTemplate(arg: TextArgument, call: Call): Condition {
   const value = asciiHost(call, arg);
-  if (!value.includes("{")) return new HostIs(value);
+  if (!/[{}]/.test(value)) return new HostIs(value);
   // The pattern keeps its case: \S and \s mean different things.
   const pattern = template(arg.value, "[^.]+", arg.from, (literal) => literal);
   return new HostMatches(compile(`(?i)^${pattern}$`, arg.from));
@@ -123,7 +123,7 @@ function hostTemplate(arg: TextArgument, call: Call): Condition {
 
 function pathTemplate(arg: TextArgument, call: Call, whole: boolean): Condition {
   const path = pathOf(call, arg);
-  if (!arg.value.includes("{")) return whole ? new PathIs(path) : new PathStarts(path);
+  if (!/[{}]/.test(arg.value)) return whole ? new PathIs(path) : new PathStarts(path);
   const pattern = template(arg.value, "[^/]+", arg.from, escapeLiteral);
   return new EscapedPathMatches(compile(`^${pattern}${whole ? "$" : ""}`, arg.from));
 }
