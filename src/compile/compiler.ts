@@ -17,6 +17,8 @@ export interface Surroundings {
   readonly catalogue: Catalogue;
   readonly tools: Tools;
   readonly cells: ServerCells;
+  /** Index of this thread. */
+  readonly thread: number;
   readonly makeUpstream: (options: TransportOptions) => Upstream;
   /** Services that the proxy answers itself, by name: `ping@internal`. */
   readonly internal: ReadonlyMap<string, (exchange: Exchange) => Reply | Promise<Reply>>;
@@ -144,7 +146,7 @@ export class Compiler {
         return new Internal(spec.name, this.#around.internal.get(spec.name)!, hooks);
       case "loadBalancer": {
         const strategy = this.#around.catalogue.strategies.get(spec.options.strategy || "wrr")!;
-        const memory = { cells: this.#around.cells, thread: this.#around.tools.thread.index };
+        const memory = { cells: this.#around.cells, thread: this.#around.thread };
         return new LoadBalancer(
           spec,
           strategy,

@@ -5,7 +5,7 @@ import type { Settings } from "../model/settings.ts";
 import type { CertificateSpec, MiddlewareSpec } from "../model/snapshot.ts";
 import type { RuleCheck, RuleSyntax } from "../routing/rule.ts";
 import type { Place } from "../schema/node.ts";
-import type { Subject } from "../schema/problem.ts";
+import type { Problem, Subject } from "../schema/problem.ts";
 import type { Ledger } from "./ledger.ts";
 import { qualify } from "./names.ts";
 
@@ -17,6 +17,7 @@ export interface Sources {
   /** Certificates that were read already, and the one to show when none fits. */
   readonly certificates: readonly CertificateSpec[];
   readonly defaultCertificate: string;
+  readonly certificateProblems: readonly Problem[];
   readonly challenges: ReadonlyMap<string, string>;
   /** What session tickets are sealed with. */
   readonly ticketSecret: string | undefined;

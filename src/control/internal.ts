@@ -47,20 +47,19 @@ export function declareInternals(
       rule: entryPoint.allowACMEByPass
         ? `HostRegexp(\`^.+$\`) && !PathPrefix(\`${CHALLENGE_PATH}\`)`
         : "HostRegexp(`^.+$`)",
-      entryPoint: name,
+      entryPoints: [name],
       service: "noop",
       priority: redirection.priority,
       middlewares: [`redirect-${title}`],
     });
   }
-  for (const entryPoint of challengeEntryPoints) {
-    const mayBeTaken = settings.entryPoints.get(entryPoint)?.allowACMEByPass === true;
-    const priority = mayBeTaken ? 0n : PRIORITY_HIGHEST;
+  if (challengeEntryPoints.length > 0) {
+    const mayBeTaken = challengeEntryPoints.every((name) => settings.entryPoints.get(name)?.allowACMEByPass);
     add(ACME_ROUTER.replace(`@${PROVIDER}`, ""), {
       rule: `PathPrefix(\`${CHALLENGE_PATH}\`)`,
-      entryPoint,
+      entryPoints: challengeEntryPoints,
       service: "acme-http",
-      priority,
+      priority: mayBeTaken ? 0n : PRIORITY_HIGHEST,
     });
   }
   return {
@@ -82,32 +81,32 @@ export function declareInternals(
 function addPages({ api, ping, metrics }: Settings, add: (name: string, from: RouterDraft) => void): void {
   const base = api === undefined || api.basePath === "/" ? "" : api.basePath.replace(/\/$/, "");
   if (api?.insecure) {
-    const entryPoint = "traefik";
+    const entryPoints = ["traefik"];
     add("api", {
       rule: `PathPrefix(\`${base}/api\`)`,
-      entryPoint,
+      entryPoints,
       service: "api",
       priority: PRIORITY_HIGHEST - 1n,
     });
     if (api.dashboard) {
       const rule = `PathPrefix(\`${base === "" ? "/" : base}\`)`;
-      add("dashboard", { rule, entryPoint, service: "dashboard", priority: PRIORITY_HIGHEST - 2n });
+      add("dashboard", { rule, entryPoints, service: "dashboard", priority: PRIORITY_HIGHEST - 2n });
     }
   }
   if (ping !== undefined && !ping.manualRouting) {
     add("ping", {
       rule: "PathPrefix(`/ping`)",
-      entryPoint: ping.entryPoint,
+      entryPoints: [ping.entryPoint],
       service: "ping",
       priority: PRIORITY_HIGHEST,
     });
   }
   const prometheus = metrics?.prometheus;
   if (prometheus !== undefined && !prometheus.manualRouting) {
-    const { entryPoint } = prometheus;
+    const entryPoints = [prometheus.entryPoint];
     add("prometheus", {
       rule: "PathPrefix(`/metrics`)",
-      entryPoint,
+      entryPoints,
       service: "prometheus",
       priority: PRIORITY_HIGHEST,
     });
@@ -116,7 +115,7 @@ function addPages({ api, ping, metrics }: Settings, add: (name: string, from: Ro
 
 interface RouterDraft {
   readonly rule: string;
-  readonly entryPoint: string;
+  readonly entryPoints: readonly string[];
   readonly service: string;
   readonly priority: bigint;
   readonly middlewares?: readonly string[];
@@ -125,9 +124,9 @@ interface RouterDraft {
 const SETTINGS_PLACE: Place = { source: "default", key: "" };
 const READER = { report() {}, secret: () => "" };
 
-function routerFrom({ rule, entryPoint, service, priority, middlewares = [] }: RouterDraft): DeclaredRouter {
+function routerFrom({ rule, entryPoints, service, priority, middlewares = [] }: RouterDraft): DeclaredRouter {
   const defaults = readOptions(routerOptions, new Node("", SETTINGS_PLACE), READER);
-  const written = { rule, service, priority, entryPoints: [entryPoint], middlewares };
+  const written = { rule, service, priority, entryPoints, middlewares };
   return { ...defaults, ...written, ruleSyntax: "v3", byDefaultRule: false, createdAtMs: 0 };
 }
 

@@ -1,0 +1,73 @@
+import type { Observer } from "../gateway/gateway.ts";
+import type { Connection, Exchange } from "../model/exchange.ts";
+import type { Fault } from "../model/fault.ts";
+import type { Logger } from "../model/host.ts";
+import type { Settings } from "../model/settings.ts";
+import { AccessLogFormat } from "../observe/access-log.ts";
+import { LineSink } from "../observe/line-sink.ts";
+import type { Meter } from "../observe/meter.ts";
+import { RequestMetrics } from "../observe/request-metrics.ts";
+
+/** Writes down what came of requests, as far as the settings ask for it. */
+export class RequestObserver implements Observer {
+  readonly metrics: RequestMetrics | undefined;
+  readonly #log: Logger;
+  readonly #access: { readonly format: AccessLogFormat; readonly sink: LineSink } | undefined;
+
+  /** `nextCount` numbers the requests of the whole process. */
+  constructor(settings: Settings, meter: Meter, log: Logger, nextCount: () => number) {
+    const { accessLog } = settings;
+    this.#log = log;
+    this.metrics = makeMetrics(settings, meter);
+    if (accessLog !== undefined) {
+      const failed = (error: Error) => log.error({ err: error }, "the access log cannot be written");
+      this.#access = {
+        format: new AccessLogFormat(accessLog, nextCount),
+        sink: new LineSink(accessLog.filePath, failed),
+      };
+    }
+  }
+
+  done(exchange: Exchange): void {
+    this.metrics?.done(exchange);
+    if (this.#access === undefined || exchange.route?.accessLog === false) return;
+    const line = this.#access.format.line(exchange);
+    if (line !== undefined) this.#access.sink.write(line);
+  }
+
+  refused(connection: Connection, fault: Fault, detail: string): void {
+    const { entryPoint, peerIp } = connection;
+    this.#log.debug({ entryPoint, client: peerIp, fault: fault.code, detail }, "a request was refused");
+  }
+
+  failed(exchange: Exchange, error: unknown): void {
+    this.#log.error(
+      { err: error, router: exchange.route?.name },
+      "a request failed by a fault of ours or of a plug-in",
+    );
+  }
+
+  /** Opens the access log again, after somebody else rotated it. */
+  reopen(): void {
+    this.#access?.sink.reopen();
+  }
+
+  close(): void {
+    this.#access?.sink.flushSync();
+  }
+}
+
+function makeMetrics({ metrics }: Settings, meter: Meter): RequestMetrics | undefined {
+  const chosen = metrics?.prometheus ?? metrics?.otlp;
+  if (metrics === undefined || chosen === undefined) return undefined;
+  return new RequestMetrics(meter, {
+    buckets: metrics.prometheus?.buckets ?? metrics.otlp!.explicitBoundaries,
+    entryPoints: chosen.addEntryPointsLabels,
+    routers: chosen.addRoutersLabels,
+    services: chosen.addServicesLabels,
+    internals: metrics.addInternals,
+    headerLabels: new Map(
+      [...(metrics.prometheus?.headerLabels ?? [])].map(([label, name]) => [label, name.toLowerCase()]),
+    ),
+  });
+}

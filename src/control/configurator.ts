@@ -1,0 +1,183 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Declaration } from "../model/declared.ts";
+import type { Logger } from "../model/host.ts";
+import type { Middleware } from "../model/middleware.ts";
+import type { Report } from "../model/report.ts";
+import type { Settings } from "../model/settings.ts";
+import type { CertificateSpec, Snapshot } from "../model/snapshot.ts";
+import {
+  changeBetween,
+  changesNothing,
+  EMPTY_SNAPSHOT,
+  keepUnchanged,
+  type SnapshotChange,
+} from "../model/snapshot-change.ts";
+import { checkRule, type RuleCheck, type RuleSyntax } from "../routing/rule.ts";
+import { describeProblem } from "../schema/problem.ts";
+import { aggregate } from "./aggregate.ts";
+import { CertificateFiles } from "./certificates.ts";
+import { declareInternals } from "./internal.ts";
+import { SharedMemory } from "./shared-memory.ts";
+import type { Slots } from "./slots.ts";
+import { summarize } from "./summary.ts";
+
+export interface ConfiguratorHost {
+  readonly settings: Settings;
+  readonly registry: ReadonlyMap<string, Middleware>;
+  readonly log: Logger;
+  readonly slots: Slots;
+  readonly adminSocket: string | undefined;
+  /** Shown when no other certificate fits. */
+  readonly ownCertificate: CertificateSpec;
+  readonly publish: (snapshot: Snapshot, change: SnapshotChange, report: Report) => void;
+}
+
+/**
+ * Takes what providers declare, puts it together, and publishes what comes of it. The first word of a provider counts
+ * at once, and so does one after a silence; when it speaks fast, its words are gathered. Whatever goes wrong in here,
+ * the last configuration stays.
+ */
+export class Configurator {
+  readonly #host: ConfiguratorHost;
+  readonly #declarations = new Map<string, Declaration>();
+  readonly #shared = new SharedMemory();
+  readonly #certificates = new CertificateFiles((path) => readFileSync(path, "utf8"), Date.now);
+  readonly #rules = new RuleChecks();
+  readonly #throttleMs: number;
+  #challenges: ReadonlyMap<string, string> = new Map();
+  #issued: readonly CertificateSpec[] = [];
+  #ticketSecret = randomBytes(32).toString("hex");
+  #snapshot: Snapshot = EMPTY_SNAPSHOT;
+  #appliedAtMs = Number.NEGATIVE_INFINITY;
+  #due: NodeJS.Timeout | undefined;
+  #known = new Set<string>();
+
+  constructor(host: ConfiguratorHost) {
+    this.#host = host;
+    this.#throttleMs = host.settings.providers.providersThrottleDuration;
+  }
+
+  /** A provider has something new to say. */
+  declare(declaration: Declaration): void {
+    const isFirst = !this.#declarations.has(declaration.provider);
+    this.#declarations.set(declaration.provider, declaration);
+    this.#applySoon(isFirst);
+  }
+
+  /** Certificates that were got for us, and challenges that are to be answered while more are got. */
+  certify(issued: readonly CertificateSpec[], challenges: ReadonlyMap<string, string>): void {
+    this.#issued = issued;
+    this.#challenges = challenges;
+    this.#applySoon(true);
+  }
+
+  /** Sessions are sealed anew; those of before need a full handshake. */
+  renewTickets(): void {
+    this.#ticketSecret = randomBytes(32).toString("hex");
+    this.#applySoon(true);
+  }
+
+  close(): void {
+    clearTimeout(this.#due);
+  }
+
+  #applySoon(atOnce: boolean): void {
+    const waitMs = atOnce ? 0 : Math.max(0, this.#appliedAtMs + this.#throttleMs - performance.now());
+    if (waitMs === 0) {
+      clearTimeout(this.#due);
+      this.#due = undefined;
+      this.apply();
+    } else this.#due ??= setTimeout(() => this.apply(), waitMs);
+  }
+
+  /** Puts together what is declared now. */
+  apply(): void {
+    this.#due = undefined;
+    try {
+      this.#applyNow();
+    } catch (error) {
+      this.#host.log.error(
+        { err: error },
+        "the configuration could not be put together; the last one stays in force",
+      );
+    }
+    this.#appliedAtMs = performance.now();
+  }
+
+  #applyNow(): void {
+    const { settings, registry, slots } = this.#host;
+    const declarations = [this.#internals(), ...this.#declarations.values()];
+    const read = this.#certificates.read(declarations);
+    const { snapshot: made, report } = aggregate({
+      settings,
+      declarations,
+      registry,
+      certificates: [this.#host.ownCertificate, ...read.certificates, ...this.#issued],
+      defaultCertificate: read.defaultCertificate ?? this.#host.ownCertificate.id,
+      certificateProblems: read.problems,
+      challenges: this.#challenges,
+      ticketSecret: this.#ticketSecret,
+      checkRule: this.#rules.check,
+      readFile: (path) => readFileSync(path, "utf8"),
+      slotOf: (service, serverId) => slots.slotOf(service, serverId),
+      sharedFor: this.#shared.sharedFor,
+      version: this.#snapshot.version + 1,
+      nowMs: Date.now(),
+    });
+    const snapshot = keepUnchanged(this.#snapshot, made);
+    const change = changeBetween(this.#snapshot, snapshot);
+    slots.settle();
+    this.#shared.settle();
+    this.#rules.settle();
+    const before = this.#snapshot;
+    const same = changesNothing(change);
+    this.#snapshot = same ? { ...snapshot, version: before.version } : snapshot;
+    this.#host.publish(this.#snapshot, same ? { ...change, version: before.version } : change, report);
+    if (!same) this.#host.log.info(summarize(before, snapshot, change), "configuration applied");
+    this.#logProblems(report);
+  }
+
+  #internals(): Declaration {
+    const { settings, registry, adminSocket } = this.#host;
+    const answering = [...settings.certificatesResolvers.values()].flatMap(({ acme }) =>
+      acme?.httpChallenge === undefined ? [] : [acme.httpChallenge.entryPoint],
+    );
+    const challengeEntryPoints = this.#challenges.size === 0 ? [] : [...new Set(answering)];
+    return declareInternals(settings, registry, { adminSocket, challengeEntryPoints });
+  }
+
+  /** Each problem once, when it comes up. */
+  #logProblems({ problems }: Report): void {
+    const now = new Set<string>();
+    for (const problem of problems) {
+      const text = describeProblem(problem);
+      now.add(text);
+      if (this.#known.has(text)) continue;
+      const fields = {
+        code: problem.code,
+        ...(problem.subject && { [problem.subject.kind]: problem.subject.name }),
+      };
+      this.#host.log[problem.severity === "error" ? "error" : "warn"](fields, text);
+    }
+    this.#known = now;
+  }
+}
+
+/** Checking a rule means parsing it: done once for as long as somebody uses it. */
+class RuleChecks {
+  #kept = new Map<string, RuleCheck>();
+  #wanted = new Map<string, RuleCheck>();
+
+  readonly check = (rule: string, syntax: RuleSyntax): RuleCheck => {
+    const key = `${syntax} ${rule}`;
+    const checked = this.#wanted.get(key) ?? this.#kept.get(key) ?? checkRule(rule, syntax);
+    this.#wanted.set(key, checked);
+    return checked;
+  };
+
+  settle(): void {
+    this.#kept = this.#wanted;
+    this.#wanted = new Map();
+  }
+}

@@ -1,0 +1,51 @@
+import type { RequestListener } from "node:http";
+import { tickMs } from "../lib/tick.ts";
+import type { CertificateView } from "../model/certificate-view.ts";
+import type { Middleware } from "../model/middleware.ts";
+import type { Report, ServerState } from "../model/report.ts";
+import type { ServerCells } from "../model/server-cells.ts";
+import type { Settings } from "../model/settings.ts";
+import type { Snapshot } from "../model/snapshot.ts";
+import type { MeterReader } from "../observe/meter-reader.ts";
+import { renderPrometheus } from "../observe/prometheus.ts";
+
+/** What the proxy's own pages are made from. */
+export interface Runtime {
+  readonly settings: Settings;
+  readonly registry: ReadonlyMap<string, Middleware>;
+  readonly version: string;
+  /** Milliseconds since 1970. */
+  readonly startedAtMs: number;
+  /** The configuration in force, and what was left out of it. */
+  report(): Report;
+  servers(): readonly ServerState[];
+  certificates(): readonly CertificateView[];
+  metrics(): string;
+}
+
+/** Makes the handler of the proxy's own pages: handed in, because the pages know the runtime and not the other way. */
+export type MakePages = (runtime: Runtime) => RequestListener;
+
+/** How every server of the snapshot does at this moment. */
+export function serverStates(snapshot: Snapshot, cells: ServerCells): ServerState[] {
+  const nowMs = tickMs();
+  const states: ServerState[] = [];
+  for (const service of snapshot.services.values()) {
+    if (service.kind !== "loadBalancer") continue;
+    service.servers.forEach((server, i) => {
+      const slot = service.slots[i]!;
+      states.push({
+        service: service.name,
+        server,
+        healthy: cells.healthy(slot),
+        ejected: cells.ejected(slot, nowMs),
+        inFlight: cells.inFlight(slot),
+      });
+    });
+  }
+  return states;
+}
+
+export function metricsText(reader: MeterReader): string {
+  return renderPrometheus(reader.read());
+}

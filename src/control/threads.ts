@@ -1,0 +1,227 @@
+import type { Logger } from "../model/host.ts";
+import type { MeterMessage } from "../model/metrics.ts";
+import type { ServerCells } from "../model/server-cells.ts";
+import type { Settings } from "../model/settings.ts";
+import type { Snapshot } from "../model/snapshot.ts";
+import { changeBetween, EMPTY_SNAPSHOT, type SnapshotChange } from "../model/snapshot-change.ts";
+import { type FromThread, HEARTBEAT_MS } from "../model/thread-messages.ts";
+import { Thread } from "./thread.ts";
+
+const SCRIPT = new URL(`../worker${import.meta.filename.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+/** A thread whose loop has not turned for this long is stuck (RS-10). */
+const SILENT_MS = 5000;
+const BACKOFF_FIRST_MS = 100;
+const BACKOFF_MAX_MS = 30_000;
+/** A thread that lived this long was not ill from the start: the next one is started at once. */
+const SETTLED_MS = 10_000;
+
+export interface ThreadsHost {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly servers: SharedArrayBuffer;
+  readonly cells: ServerCells;
+  readonly meter: (thread: number, message: MeterMessage) => void;
+  readonly threadStarted: (thread: number) => void;
+  /** All the numbers of this thread are final: it is gone. */
+  readonly threadGone: (thread: number) => void;
+  readonly brokenMiddleware: (middleware: string, owner: string, reason: string) => void;
+  /** For tests: how long silence may last. */
+  readonly silentMs?: number;
+}
+
+/** Nothing can be served on this entry point. */
+export class CannotListen extends Error {
+  readonly entryPoint: string;
+
+  constructor(entryPoint: string, reason: string) {
+    super(`entry point ${entryPoint} cannot listen: ${reason}`);
+    this.entryPoint = entryPoint;
+  }
+}
+
+/** The data plane as the control plane sees it: threads that all have the same configuration, replaced when they die. */
+export class Threads {
+  readonly #host: ThreadsHost;
+  readonly #seats: Seat[];
+  readonly #heartbeats: Int32Array;
+  readonly #requestCount = new SharedArrayBuffer(4);
+  readonly #watch: NodeJS.Timeout;
+  #snapshot: Snapshot = EMPTY_SNAPSHOT;
+  #ports: ReadonlyMap<string, number> = new Map();
+  #listening = false;
+  #stopping = false;
+  #terminating = false;
+
+  constructor(count: number, host: ThreadsHost) {
+    this.#host = host;
+    this.#heartbeats = new Int32Array(new SharedArrayBuffer(4 * count));
+    this.#seats = Array.from({ length: count }, (_, index) => new Seat(index));
+    this.#watch = setInterval(() => this.#lookForStuck(), HEARTBEAT_MS);
+    this.#watch.unref();
+  }
+
+  get size(): number {
+    return this.#seats.length;
+  }
+
+  /** Ports by entry point, once it listens. */
+  get ports(): ReadonlyMap<string, number> {
+    return this.#ports;
+  }
+
+  /**
+   * Starts all threads with the configuration published so far. The first one listens before the others do, so that
+   * all have the same ports when the system chooses one. Throws `CannotListen`.
+   */
+  async start(): Promise<void> {
+    for (const seat of this.#seats) this.#fill(seat);
+    const [first, ...others] = this.#seats;
+    this.#ports = await this.#listen(first!);
+    this.#listening = true;
+    await Promise.all(others.map((seat) => this.#listen(seat)));
+  }
+
+  /** Puts a snapshot in force everywhere. It has gone through `keepUnchanged` with the one before. */
+  publish(snapshot: Snapshot, change: SnapshotChange): void {
+    this.#snapshot = snapshot;
+    for (const { thread } of this.#seats) thread?.send({ kind: "configure", change });
+  }
+
+  /** From now on ping says that we are going away. */
+  terminating(): void {
+    this.#terminating = true;
+    for (const { thread } of this.#seats) thread?.send({ kind: "terminating" });
+  }
+
+  /** No new connections; requests under way have this long. Resolves to how many were cut off. */
+  async drain(graceMs: number): Promise<number> {
+    this.#stopping = true;
+    const waits = this.#seats.map((seat) => {
+      if (seat.thread === undefined) return 0;
+      seat.drained = Promise.withResolvers();
+      seat.thread.send({ kind: "drain", graceMs });
+      return seat.drained.promise;
+    });
+    return (await Promise.all(waits)).reduce((sum, cut) => sum + cut, 0);
+  }
+
+  async close(): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#watch);
+    for (const seat of this.#seats) clearTimeout(seat.refill);
+    await Promise.all(this.#seats.map(({ thread }) => thread?.stop()));
+  }
+
+  reopenLogs(): void {
+    for (const { thread } of this.#seats) thread?.send({ kind: "reopen" });
+  }
+
+  releaseMeters(thread: number, ids: readonly number[]): void {
+    this.#seats[thread]?.thread?.send({ kind: "meter", release: { ids } });
+  }
+
+  #fill(seat: Seat): void {
+    const { settings, servers, log } = this.#host;
+    seat.generation++;
+    this.#host.threadStarted(seat.index);
+    seat.heardAtMs = performance.now();
+    const heartbeats = this.#heartbeats.buffer as SharedArrayBuffer;
+    const thread = { index: seat.index, generation: seat.generation };
+    seat.thread = new Thread(
+      SCRIPT,
+      {
+        settings,
+        thread,
+        threads: this.#seats.length,
+        heartbeats,
+        servers,
+        requestCount: this.#requestCount,
+      },
+      {
+        heard: (_, message) => this.#heard(seat, message),
+        gone: (gone, reason) => this.#gone(seat, gone, reason),
+      },
+      log,
+    );
+    seat.thread.send({ kind: "configure", change: changeBetween(EMPTY_SNAPSHOT, this.#snapshot) });
+    if (this.#terminating) seat.thread.send({ kind: "terminating" });
+  }
+
+  #listen(seat: Seat): Promise<ReadonlyMap<string, number>> {
+    seat.listening = Promise.withResolvers();
+    seat.thread?.send({ kind: "listen", ports: this.#ports });
+    return seat.listening.promise;
+  }
+
+  #heard(seat: Seat, message: Exclude<FromThread, { kind: "log" }> | FromThread): void {
+    switch (message.kind) {
+      case "listening":
+        seat.listening?.resolve(message.ports);
+        break;
+      case "cannot-listen":
+        seat.listening?.reject(new CannotListen(message.entryPoint, message.reason));
+        break;
+      case "drained":
+        seat.drained?.resolve(message.cut);
+        break;
+      case "meter":
+        this.#host.meter(seat.index, message.message);
+        break;
+      case "broken-middleware":
+        this.#host.brokenMiddleware(message.middleware, message.owner, message.reason);
+        break;
+      default:
+    }
+  }
+
+  #gone(seat: Seat, thread: Thread, reason: string): void {
+    seat.thread = undefined;
+    seat.drained?.resolve(0);
+    this.#host.cells.clearThread(seat.index);
+    this.#host.threadGone(seat.index);
+    if (this.#stopping) return;
+    const wasSettled = performance.now() - thread.startedAtMs > SETTLED_MS;
+    seat.failures = wasSettled ? 0 : seat.failures + 1;
+    const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.max(0, seat.failures - 1));
+    this.#host.log.error({ thread: seat.index, reason, waitMs }, "a data-plane thread ended and is replaced");
+    // During the very first start nobody listens yet, and whoever waits for it must hear why.
+    if (!this.#listening) seat.listening?.reject(new Error(`a data-plane thread ended: ${reason}`));
+    seat.refill = setTimeout(() => {
+      this.#fill(seat);
+      if (!this.#listening) return;
+      this.#listen(seat).catch((error: Error) => this.#host.log.error({ thread: seat.index }, error.message));
+    }, waitMs);
+  }
+
+  #lookForStuck(): void {
+    const nowMs = performance.now();
+    for (const seat of this.#seats) {
+      const beats = Atomics.load(this.#heartbeats, seat.index);
+      if (beats !== seat.beats) {
+        seat.beats = beats;
+        seat.heardAtMs = nowMs;
+      } else if (seat.thread !== undefined && nowMs - seat.heardAtMs > (this.#host.silentMs ?? SILENT_MS)) {
+        seat.heardAtMs = nowMs;
+        seat.thread.kill();
+      }
+    }
+  }
+}
+
+/** The place of a thread: those that follow each other in it have the same index. */
+class Seat {
+  readonly index: number;
+  generation = 0;
+  thread: Thread | undefined = undefined;
+  /** Starts that did not last, one after another. */
+  failures = 0;
+  beats = 0;
+  heardAtMs = 0;
+  refill: NodeJS.Timeout | undefined = undefined;
+  listening: PromiseWithResolvers<ReadonlyMap<string, number>> | undefined = undefined;
+  drained: PromiseWithResolvers<number> | undefined = undefined;
+
+  constructor(index: number) {
+    this.index = index;
+  }
+}

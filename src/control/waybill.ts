@@ -1,0 +1,188 @@
+import { availableParallelism } from "node:os";
+import type { Declaration } from "../model/declared.ts";
+import type { Logger } from "../model/host.ts";
+import type { Middleware } from "../model/middleware.ts";
+import type { Report } from "../model/report.ts";
+import type { Settings } from "../model/settings.ts";
+import type { Snapshot } from "../model/snapshot.ts";
+import { EMPTY_SNAPSHOT } from "../model/snapshot-change.ts";
+import { MeterReader } from "../observe/meter-reader.ts";
+import type { Place } from "../schema/node.ts";
+import { readSecret } from "../schema/secrets.ts";
+import { makeDefaultCertificate } from "../tls/self-signed.ts";
+import { AdminServer } from "./admin-server.ts";
+import { Configurator } from "./configurator.ts";
+import { type ProviderHost, type RunningProvider, startDocker } from "./docker.ts";
+import { startFiles } from "./files.ts";
+import { HealthChecks } from "./health.ts";
+import { type MakePages, metricsText, type Runtime, serverStates } from "./runtime.ts";
+import { Slots } from "./slots.ts";
+import { Threads } from "./threads.ts";
+
+const THREADS_MAX = 8;
+const TICKETS_MS = 12 * 3_600_000;
+/** How long we wait for every provider's first word before we listen, so that a restart answers no 404. */
+const FIRST_WORD_MS = 2000;
+
+export interface Surroundings {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly registry: ReadonlyMap<string, Middleware>;
+  readonly makePages: MakePages;
+  readonly version: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly placeOf: (option: string) => Place;
+  readonly readFile: (path: string) => string;
+}
+
+/** The whole product while it runs. */
+export class Waybill {
+  readonly #around: Surroundings;
+  readonly #slots: Slots;
+  readonly #threads: Threads;
+  readonly #meters = new MeterReader();
+  readonly #health: HealthChecks;
+  readonly #startedAtMs = Date.now();
+  #snapshot: Snapshot = EMPTY_SNAPSHOT;
+  #report: Report | undefined;
+  #admin: AdminServer | undefined;
+  #configurator: Configurator | undefined;
+  #providers: RunningProvider[] = [];
+  #tickets: NodeJS.Timeout | undefined;
+
+  constructor(around: Surroundings) {
+    const { settings, log } = around;
+    const count = threadsIn(settings);
+    this.#around = around;
+    this.#slots = new Slots(count, Date.now);
+    this.#threads = new Threads(count, {
+      settings,
+      log,
+      servers: this.#slots.memory,
+      cells: this.#slots.cells,
+      meter: (thread, message) => this.#meters.receive(thread, message),
+      threadStarted: (thread) => this.#meters.add(thread, (ids) => this.#threads.releaseMeters(thread, ids)),
+      threadGone: (thread) => this.#meters.remove(thread),
+      brokenMiddleware: (middleware, owner, reason) =>
+        log.error(
+          { middleware, owner, reason },
+          "a middleware could not be made; what it guards answers 500",
+        ),
+    });
+    this.#health = new HealthChecks({ cells: this.#slots.cells, log });
+  }
+
+  /** Resolves when requests are served. Throws `CannotListen`. */
+  async start(): Promise<ReadonlyMap<string, number>> {
+    const { settings, registry, log, makePages } = this.#around;
+    this.#admin = await AdminServer.start(makePages(this.#runtime()), log);
+    const configurator = new Configurator({
+      settings,
+      registry,
+      log,
+      slots: this.#slots,
+      adminSocket: this.#admin?.path,
+      ownCertificate: await makeDefaultCertificate(Date.now()),
+      publish: (snapshot, change, report) => {
+        this.#snapshot = snapshot;
+        this.#report = report;
+        this.#threads.publish(snapshot, change);
+        this.#health.follow(snapshot);
+      },
+    });
+    this.#configurator = configurator;
+    configurator.apply();
+    await this.#startProviders(configurator);
+    await this.#threads.start();
+    this.#tickets = setInterval(() => configurator.renewTickets(), TICKETS_MS);
+    this.#tickets.unref();
+    for (const [entryPoint, port] of this.#threads.ports) log.info({ entryPoint, port }, "listening");
+    return this.#threads.ports;
+  }
+
+  /** Reads what providers read from files again: SIGHUP. */
+  reload(): void {
+    for (const provider of this.#providers) provider.reload();
+  }
+
+  reopenLogs(): void {
+    this.#threads.reopenLogs();
+  }
+
+  /** Ping says that we go; requests are taken a little longer, then those under way are finished. */
+  async stop(): Promise<void> {
+    const { settings, log } = this.#around;
+    const lifeCycles = [...settings.entryPoints.values()].map(({ transport }) => transport.lifeCycle);
+    this.#threads.terminating();
+    await sleep(Math.max(...lifeCycles.map(({ requestAcceptGraceTimeout }) => requestAcceptGraceTimeout)));
+    const cut = await this.#threads.drain(Math.max(...lifeCycles.map(({ graceTimeOut }) => graceTimeOut)));
+    if (cut > 0) log.warn({ cut }, "requests were cut off after the grace time");
+    await this.close();
+  }
+
+  /** Ends everything now. */
+  async close(): Promise<void> {
+    clearInterval(this.#tickets);
+    this.#configurator?.close();
+    this.#health.close();
+    await Promise.all(this.#providers.map((provider) => provider.close()));
+    await this.#threads.close();
+    await this.#admin?.close();
+  }
+
+  async #startProviders(configurator: Configurator): Promise<void> {
+    const { promise: allSpoke, resolve } = Promise.withResolvers<void>();
+    const silent = new Set(
+      SOURCES.filter((source) => this.#around.settings.providers[source.name] !== undefined).map(
+        ({ name }) => name,
+      ),
+    );
+    if (silent.size === 0) return;
+    const publish = (declaration: Declaration) => {
+      configurator.declare(declaration);
+      silent.delete(declaration.provider as (typeof SOURCES)[number]["name"]);
+      if (silent.size === 0) resolve();
+    };
+    for (const { start } of SOURCES) {
+      const provider = start({ ...this.#around, secret: this.#secret(), publish });
+      if (provider !== undefined) this.#providers.push(provider);
+    }
+    await Promise.race([allSpoke, sleep(FIRST_WORD_MS)]);
+  }
+
+  #secret(): ProviderHost["secret"] {
+    const { settings, env, readFile } = this.#around;
+    const variables = new Map(
+      Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    );
+    return (reference) => readSecret(reference, { env: variables, readFile, ...settings.secrets });
+  }
+
+  #runtime(): Runtime {
+    const { settings, registry, version } = this.#around;
+    return {
+      settings,
+      registry,
+      version,
+      startedAtMs: this.#startedAtMs,
+      report: () => this.#report!,
+      servers: () => serverStates(this.#snapshot, this.#slots.cells),
+      certificates: () => [],
+      metrics: () => metricsText(this.#meters),
+    };
+  }
+}
+
+/** Everything that can be followed. */
+const SOURCES = [
+  { name: "docker", start: startDocker },
+  { name: "file", start: startFiles },
+] as const;
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function threadsIn({ threads }: Settings): number {
+  // Elsewhere the kernel gives all connections of a shared port to one of its listeners.
+  if (process.platform !== "linux") return 1;
+  return threads > 0 ? threads : Math.min(THREADS_MAX, availableParallelism());
+}
