@@ -10,7 +10,11 @@ import { type Headers, sameName } from "../model/headers.ts";
 import { allowedTrailers } from "../wire/chunked.ts";
 import type { Http2Connection } from "./http2.ts";
 
-const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR } = constants;
+const { NGHTTP2_NO_ERROR } = constants;
+
+// Closing a stream, with whatever code, lets Node end it properly first, and a cut reply would pass for a whole one.
+// Only destroying it with an error sends nothing but the reset.
+const CUT = new Error("cut short");
 
 /** Bytes of one reply that wait for the client. */
 export const STREAM_BUFFER_MAX = 64 * 1024;
@@ -249,11 +253,11 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   }
 
   fail(_fault: Fault): void {
-    this.stream.close(NGHTTP2_INTERNAL_ERROR);
+    this.stream.destroy(CUT);
   }
 
   abort(_exchange: Exchange): void {
-    this.stream.close(NGHTTP2_INTERNAL_ERROR);
+    this.stream.destroy(CUT);
   }
 
   takeOver(exchange: Exchange): Duplex {
@@ -270,7 +274,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     const exchange = this.exchange!;
     if (this.#stalled) {
       exchange.fault = FAULTS["client-stalled"];
-      this.stream.close(NGHTTP2_CANCEL);
+      this.stream.destroy(CUT);
       return;
     }
     const sink = this.#bodySink;

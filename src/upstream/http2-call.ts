@@ -16,6 +16,9 @@ const FLAG_END_STREAM = 1;
 const INTERIM_MAX = 32;
 const STREAM_BUFFER_MAX = 64 * 1024;
 
+// Closing a stream, with whatever code, lets Node end it properly first, and half a request would pass for a whole one.
+const CUT = new Error("cut short");
+
 /** One request on an HTTP/2 connection to a server: the sink of its body and the source of the reply's. */
 export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
   readonly exchange: Exchange;
@@ -149,7 +152,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
 
   /** The client's body broke off: the server must not take what it has for the whole. */
   fail(fault: Fault): void {
-    this.#stream?.close(NGHTTP2_CANCEL);
+    this.#reset();
     this.failed(fault, "request body", false, true);
   }
 
@@ -158,7 +161,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
   readonly #onInterim = (headers: Record<string, unknown>, _flags: number, raw: string[]) => {
     const status = Number(headers[":status"]);
     if (++this.#interims > INTERIM_MAX) {
-      this.#stream?.close(NGHTTP2_CANCEL);
+      this.#reset();
       this.failed(FAULTS["bad-reply"], "too many interim replies", false, true);
     } else if (status !== 100 && !this.#over) {
       const reply = readHttp2Reply(raw, this.transport.headLimits);
@@ -170,7 +173,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     if (this.#over) return;
     const reply = readHttp2Reply(raw, this.transport.headLimits);
     if (reply.fault !== undefined) {
-      this.#stream!.close(NGHTTP2_CANCEL);
+      this.#reset();
       this.failed(FAULTS[reply.fault], reply.detail, false, true);
       return;
     }
@@ -233,7 +236,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     // Answered before the request was read: the rest of it is not wanted.
     if (!this.#stream!.writableEnded) {
       this.exchange.requestBody.cancel();
-      this.#stream!.close(NGHTTP2_NO_ERROR);
+      this.#reset();
     }
   };
 
@@ -267,7 +270,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       this.failed(FAULTS["pool-full"], "no room for the request in time", false, false);
       return;
     }
-    this.#stream!.close(NGHTTP2_CANCEL);
+    this.#reset();
     if (this.#replied) this.#lose(FAULTS["upstream-stalled"]);
     else this.failed(FAULTS["upstream-timeout"], "no reply in time", false, true);
   }
@@ -277,8 +280,14 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.#over = true;
     this.#sink = undefined;
     this.transport.limits.remove(this);
+    this.#reset();
+  }
+
+  #reset(): void {
     const stream = this.#stream;
-    if (stream !== undefined && !stream.closed) stream.close(NGHTTP2_CANCEL);
+    if (stream === undefined || stream.closed) return;
+    if (stream.writableEnded) stream.close(NGHTTP2_CANCEL);
+    else stream.destroy(CUT);
   }
 
   failed(fault: Fault, detail: string, reused: boolean, requestSent: boolean): void {

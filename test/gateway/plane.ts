@@ -11,6 +11,7 @@ import type { Hooks } from "../../src/model/middleware.ts";
 import type { RouteTable } from "../../src/model/route.ts";
 import type { Leaf, LeafLimits, Server, Service } from "../../src/model/service.ts";
 import type { ServerSpec } from "../../src/model/snapshot.ts";
+import type { TlsAcceptor } from "../../src/model/tls-acceptor.ts";
 import { Node } from "../../src/schema/node.ts";
 import { leaf as leafNode, type Options, readOptions, type Values } from "../../src/schema/option.ts";
 import type { TransportTls } from "../../src/upstream/transport.ts";
@@ -82,6 +83,7 @@ export interface PlaneOptions {
   readonly table?: (service: Service) => RouteTable;
   readonly tls?: TransportTls;
   readonly service?: (leaf: Leaf) => Service;
+  readonly acceptor?: TlsAcceptor;
 }
 
 /** A whole data plane of one thread over real sockets: an entry point, a gateway, one service. */
@@ -132,7 +134,7 @@ export class Plane {
       settings: this.settings,
       gateway: this.gateway,
       limits: this.limits,
-      tls: undefined,
+      tls: options.acceptor,
       serverName: "proxy",
       threads: 1,
     });
