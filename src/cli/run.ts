@@ -2,7 +2,7 @@ import { createLog } from "../observe/log.ts";
 import { describePlace, describeProblem } from "../schema/problem.ts";
 import type { Command, Shell } from "./command.ts";
 import { settingsOrComplaint } from "./settings.ts";
-import { version, version } from "./version.ts";
+import { version } from "./version.ts";
 
 export default {
   name: "run",
