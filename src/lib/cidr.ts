@@ -89,7 +89,8 @@ function parseCidr(text: string): Range | undefined {
 }
 
 function pack(ranges: Range[], width: number): Uint32Array {
-  ranges.sort((a, b) => compare(a.first, 0, b.first, width));
+  // Of ranges with one start the longest comes first, so that it holds those after it.
+  ranges.sort((a, b) => compare(a.first, 0, b.first, width) || compare(b.last, 0, a.last, width));
   const kept: Range[] = [];
   for (const range of ranges) {
     const previous = kept.at(-1);
