@@ -36,6 +36,8 @@ export interface IssuerTools {
   readonly network: Network;
   readonly board: ChallengeBoard;
   readonly signal: AbortSignal;
+  /** Where authoritative name servers listen; 53 outside of tests. */
+  readonly authorityPort?: number;
   /** A store has been opened: here is what is in it. */
   readonly onStore: (shelf: Shelf) => Promise<void>;
   /** Another process may have written to a store. */

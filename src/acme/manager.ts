@@ -34,6 +34,8 @@ export interface AcmeHost {
   readonly clock?: Clock;
   readonly random?: () => number;
   readonly network?: Network;
+  /** Where authoritative name servers listen; 53 outside of tests. */
+  readonly authorityPort?: number;
 }
 
 export interface NameStatus {
@@ -94,6 +96,7 @@ export class Acme {
       network: host.network ?? systemNetwork,
       board: new ChallengeBoard(host.onChallenges),
       signal: this.#stop.signal,
+      ...(host.authorityPort !== undefined && { authorityPort: host.authorityPort }),
       onStore: (shelf) => this.#load(shelf),
       onChanged: () => this.#lookElsewhere(),
     });

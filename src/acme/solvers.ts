@@ -1,4 +1,3 @@
-import type { Logger } from "../model/host.ts";
 import type { ChallengeBoard, Solver } from "./challenges.ts";
 import type { Clock } from "./clock.ts";
 import type { ResolverPlan } from "./resolver.ts";
@@ -9,7 +8,7 @@ export interface SolverTools {
   readonly shared: SharedChallenges;
   readonly clock: Clock;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly log: Logger;
+  readonly authorityPort?: number;
 }
 
 /** How a resolver proves names, by challenge type. */
@@ -17,12 +16,16 @@ export async function makeSolvers(
   plan: ResolverPlan,
   tools: SolverTools,
 ): Promise<ReadonlyMap<string, Solver>> {
-  const { httpChallenge, tlsChallenge } = plan.options;
+  const { httpChallenge, tlsChallenge, dnsChallenge } = plan.options;
   const { board, shared, clock } = tools;
   const solvers = new Map<string, Solver>([
     ["http-01", delayed(shared.sharing("http-01", board.http), httpChallenge?.delay ?? 0, clock)],
     ["tls-alpn-01", delayed(shared.sharing("tls-alpn-01", board.tlsAlpn), tlsChallenge?.delay ?? 0, clock)],
   ]);
+  if (dnsChallenge !== undefined && dnsChallenge.provider !== "") {
+    const { dnsSolver } = await import("./dns/solver.ts");
+    solvers.set("dns-01", dnsSolver(dnsChallenge, tools));
+  }
   return solvers;
 }
 

@@ -29,6 +29,8 @@ export interface Pebble {
 export interface PebbleOptions {
   readonly environment?: Record<string, string>;
   readonly eab?: Record<string, string>;
+  /** A name server to ask instead of its own. */
+  readonly dnsPort?: number;
 }
 
 const isInstalled = (program: string) => spawnSync("which", [program]).status === 0;
@@ -80,10 +82,14 @@ export async function startPebble(t: TestContext, options: PebbleOptions = {}): 
   };
   const children: ChildProcess[] = [
     spawn("pebble-challtestsrv", dnsFlags(dnsPort, dnsManage), { stdio: "ignore" }),
-    spawn("pebble", ["-config", join(folder, "config.json"), "-dnsserver", `127.0.0.1:${dnsPort}`], {
-      stdio: "ignore",
-      env: environment,
-    }),
+    spawn(
+      "pebble",
+      ["-config", join(folder, "config.json"), "-dnsserver", `127.0.0.1:${options.dnsPort ?? dnsPort}`],
+      {
+        stdio: "ignore",
+        env: environment,
+      },
+    ),
   ];
   t.after(() => {
     for (const child of children) child.kill("SIGKILL");
