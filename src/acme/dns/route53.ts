@@ -99,20 +99,22 @@ export function sign(
   body: string,
   { id, secret, session }: AwsCredentials,
   nowMs: number,
+  service = "route53",
+  extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
   const url = new URL(address);
   const stamp = `${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, "")}`;
   const day = stamp.slice(0, 8);
-  const headers: Record<string, string> = { host: url.host, "x-amz-date": stamp };
+  const headers: Record<string, string> = { ...extra, host: url.host, "x-amz-date": stamp };
   if (session !== undefined) headers["x-amz-security-token"] = session;
   const names = Object.keys(headers).sort();
   url.searchParams.sort();
   const lines = names.map((name) => `${name}:${headers[name]}\n`).join("");
   const query = [...url.searchParams].map(([name, value]) => `${encode(name)}=${encode(value)}`).join("&");
   const request = [method, url.pathname, query, lines, names.join(";"), sha256(body)].join("\n");
-  const scope = `${day}/${REGION}/route53/aws4_request`;
+  const scope = `${day}/${REGION}/${service}/aws4_request`;
   const toSign = ["AWS4-HMAC-SHA256", stamp, scope, sha256(request)].join("\n");
-  const key = hmac(hmac(hmac(hmac(`AWS4${secret}`, day), REGION), "route53"), "aws4_request");
+  const key = hmac(hmac(hmac(hmac(`AWS4${secret}`, day), REGION), service), "aws4_request");
   const signature = hmac(key, toSign).toString("hex");
   const { host: _host, ...sent } = headers;
   const authorization = `AWS4-HMAC-SHA256 Credential=${id}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
