@@ -41,6 +41,7 @@ export class RequestBody implements BodySource {
 
   /** Bytes still to come, as far as it is known. */
   get left(): number {
+    if (this.#over) return 0;
     return this.#chunks === undefined ? this.#left : Number.POSITIVE_INFINITY;
   }
 

@@ -301,8 +301,8 @@ export class Http1Client implements Client, BodySink, Timed {
     if (bytes.length === 0) return;
     this.#held = EMPTY;
     const before = body.received;
-    const found = body.take(bytes);
     const exchange = this.#exchange;
+    const found = body.take(bytes);
     if (exchange !== undefined) exchange.requestBytes += body.received - before;
     if (body.at < bytes.length) this.#held = bytes.subarray(body.at);
     switch (found) {
