@@ -2,7 +2,8 @@ import type { Exchange } from "../model/exchange.ts";
 import type { Route, RouteTable } from "../model/route.ts";
 import type { RouterSpec } from "../model/snapshot.ts";
 import { type Consideration, explainMatch } from "./explain.ts";
-import { keysOf } from "./keys.ts";
+import { type Key, keysOf } from "./keys.ts";
+import type { Condition } from "./match/conditions.ts";
 import { RouterIndex } from "./match/router-index.ts";
 import { compareRouters } from "./priority.ts";
 import { parseRule } from "./rule.ts";
@@ -60,13 +61,32 @@ function indexFor(byEntryPoint: Map<string, RouterIndex>, entryPoint: string): R
 }
 
 function fileRouter(indexes: readonly RouterIndex[], spec: RouterSpec, route: Route, rank: number): void {
-  const parsed = parseRule(spec.rule, spec.ruleSyntax);
-  if ("problem" in parsed) return;
-  const { condition } = parsed.rule;
-  for (const key of keysOf(condition)) {
-    const entry = { rank, route, condition: key.decides ? undefined : condition };
-    for (const index of indexes) index.add(key, entry);
+  const filing = filingOf(spec);
+  if (filing === undefined) return;
+  const decided = { rank, route, condition: undefined };
+  const open = { rank, route, condition: filing.condition };
+  for (const key of filing.keys) {
+    for (const index of indexes) index.add(key, key.decides ? decided : open);
   }
+}
+
+/** Where a rule is filed; undefined if it does not parse. */
+type Filing = { readonly condition: Condition; readonly keys: readonly Key[] } | undefined;
+
+// A spec that has not changed stays the same object from snapshot to snapshot: its rule is parsed once, and its
+// patterns keep what they have learnt of the texts they see.
+const filings = new WeakMap<RouterSpec, { readonly filing: Filing }>();
+
+function filingOf(spec: RouterSpec): Filing {
+  const known = filings.get(spec);
+  if (known !== undefined) return known.filing;
+  const parsed = parseRule(spec.rule, spec.ruleSyntax);
+  const filing =
+    "problem" in parsed
+      ? undefined
+      : { condition: parsed.rule.condition, keys: keysOf(parsed.rule.condition) };
+  filings.set(spec, { filing });
+  return filing;
 }
 
 function childrenByParent(sorted: readonly CompiledRouter[]): ReadonlyMap<string, readonly CompiledRouter[]> {
