@@ -4,7 +4,7 @@ import type { Server, TLSSocket } from "node:tls";
 import type { ConnectionTls } from "../model/exchange.ts";
 import type { CertificateSpec, TlsSpec } from "../model/snapshot.ts";
 import type { TlsAcceptor, TlsCaller, TlsRefusal } from "../model/tls-acceptor.ts";
-import { type ClientHello, parseClientHello } from "../wire/client-hello.ts";
+import { type ClientHello, normalServerName, parseClientHello } from "../wire/client-hello.ts";
 import { CertificateTable, wildcardOf } from "./certificate-table.ts";
 import { OptionsSet } from "./options-set.ts";
 
@@ -267,12 +267,10 @@ class Handshake {
   #refusal(socket: TLSSocket): TlsRefusal | undefined {
     if (socket.alpnProtocol === ACME_PROTOCOL) return "challenge-shown";
     // Two readings of one hello must agree, or options would be chosen by one name and requests served for another.
-    const spoken = typeof socket.servername === "string" ? socket.servername : "";
-    if (
-      spoken.replace(/\.$/, "").toLowerCase() !==
-      (this.#serverName ?? spoken.replace(/\.$/, "").toLowerCase())
-    )
-      return "handshake-failed";
+    // After a resumption under TLS 1.2 OpenSSL does not say what it read.
+    const { servername } = socket;
+    const agrees = !servername || normalServerName(servername) === this.#serverName;
+    if (!agrees) return "handshake-failed";
     return this.#set!.accepts(socket) ? undefined : "handshake-failed";
   }
 
