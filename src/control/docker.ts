@@ -1,4 +1,4 @@
-import { declare } from "../labels/declare.ts";
+import { Labels } from "../labels/declare.ts";
 import type { LabelOptions, ShortForm } from "../labels/options.ts";
 import { tickMs } from "../lib/tick.ts";
 import type { Declaration } from "../model/declared.ts";
@@ -40,8 +40,9 @@ export function startDocker(host: ProviderHost): RunningProvider | undefined {
     template: { environment: new Map(), nowMs: Date.now },
     secret: host.secret,
   };
+  const labels = new Labels(options, registry);
   const watch = new DockerWatch(docker, { log, env, tickMs, place: settingsPlace("endpoint") }, (state) => {
-    const declaration = declare(state.workloads, state.self, options, registry);
+    const declaration = labels.declare(state.workloads, state.self);
     host.publish({ ...declaration, problems: [...state.problems, ...declaration.problems] });
   });
   return { reload() {}, close: () => watch.close() };

@@ -1,102 +1,127 @@
 import type { Declaration } from "../model/declared.ts";
 import type { Middleware } from "../model/middleware.ts";
 import type { Self, Workload } from "../model/workload.ts";
-import { labelTree } from "../schema/label-tree.ts";
 import type { Problem } from "../schema/problem.ts";
 import type { Neighbourhood } from "./address.ts";
-import { compileConstraints } from "./constraints.ts";
-import { completeParts, type Declaring } from "./container.ts";
+import { type Constraint, compileConstraints } from "./constraints.ts";
+import type { Declaring } from "./container.ts";
 import { compileDefaultRule, type DefaultRule } from "./default-rule.ts";
-import { readWishes, refusalOf } from "./filter.ts";
 import { Merge } from "./merge.ts";
-import { serviceNameOf } from "./names.ts";
 import type { LabelOptions } from "./options.ts";
-import { readerOf, readParts } from "./parts.ts";
-import { expandShortForm } from "./short-form.ts";
+import { type Circumstances, type Reading, readContainer } from "./read-container.ts";
 
-interface Circumstances {
-  readonly self: Self | undefined;
-  readonly options: LabelOptions;
-  readonly registry: ReadonlyMap<string, Middleware>;
-  readonly around: Neighbourhood;
-  readonly defaultRule: DefaultRule;
-  readonly fulfilled: (workload: Workload) => boolean;
-  readonly report: (problem: Problem) => void;
+/**
+ * What the labels of all containers say: the same containers always give the same answer. What one container's labels
+ * come to is remembered for as long as its `Workload` object is the same, so that one change among thousands is cheap.
+ */
+export class Labels {
+  readonly #options: LabelOptions;
+  readonly #registry: ReadonlyMap<string, Middleware>;
+  readonly #defaultRule: DefaultRule;
+  readonly #constraint: Constraint;
+  /** What is wrong with the settings themselves. */
+  readonly #problems: Problem[] = [];
+  #readings = new WeakMap<Workload, Reading>();
+  #self: Self | undefined;
+
+  constructor(options: LabelOptions, registry: ReadonlyMap<string, Middleware>) {
+    this.#options = options;
+    this.#registry = registry;
+    const { defaultRule, problem } = compileDefaultRule(options.defaultRule, options.template);
+    if (problem !== undefined) this.#settingProblem("defaultRule", problem);
+    this.#defaultRule = defaultRule;
+    const compiled = compileConstraints(options.constraints);
+    if ("problem" in compiled) this.#settingProblem("constraints", compiled.problem);
+    // Nobody is let in by an expression that cannot be read.
+    this.#constraint = "fulfilled" in compiled ? compiled.fulfilled : () => false;
+  }
+
+  declare(workloads: readonly Workload[], self: Self | undefined): Declaration {
+    if (self !== this.#self) this.#readings = new WeakMap();
+    this.#self = self;
+    const problems = [...this.#problems];
+    const unrouted = new Map<string, string>();
+    const merge = new Merge(this.#options, (problem) => problems.push(problem));
+    const certificates: Declaring[] = [];
+    const circumstances = this.#circumstances(workloads);
+    for (const workload of ownFirst([...workloads].sort(byAge), self)) {
+      const reading = this.#readingOf(workload, circumstances);
+      problems.push(...reading.problems);
+      if (typeof reading.outcome === "string") unrouted.set(workload.id, reading.outcome);
+      else {
+        merge.add(reading.outcome);
+        if (reading.outcome.tlsCertificates.length > 0) certificates.push(reading.outcome);
+      }
+    }
+    return {
+      provider: this.#options.provider,
+      routers: merge.routers(),
+      services: merge.services(),
+      middlewares: merge.others("middlewares"),
+      transports: merge.others("transports"),
+      tlsOptions: merge.others("tlsOptions"),
+      tlsStores: merge.others("tlsStores"),
+      tlsCertificates: certificates.flatMap(certificatesOf),
+      problems: problems.map((problem) => merge.settle(problem)),
+      workloads,
+      unrouted,
+    };
+  }
+
+  #circumstances(workloads: readonly Workload[]): Circumstances {
+    return {
+      options: this.#options,
+      registry: this.#registry,
+      defaultRule: this.#defaultRule,
+      fulfilled: ({ labels }) => this.#constraint(labels),
+      self: this.#self,
+      around: neighbourhoodOf(workloads, this.#self),
+    };
+  }
+
+  #readingOf(workload: Workload, circumstances: Circumstances): Reading {
+    const before = this.#readings.get(workload);
+    if (before !== undefined) return before;
+    const reading = readContainer(workload, circumstances);
+    if (!leansOnOthers(workload)) this.#readings.set(workload, reading);
+    return reading;
+  }
+
+  #settingProblem(option: string, { message, suggestion }: { message: string; suggestion?: string }): void {
+    const { provider, settingsPlace } = this.#options;
+    this.#problems.push({
+      code: "bad-value",
+      severity: "error",
+      place: settingsPlace(option),
+      message,
+      subject: { kind: "provider", name: provider },
+      ...(suggestion !== undefined && { suggestion }),
+    });
+  }
 }
 
-/** What the labels of all containers say: the same containers always give the same answer. */
+/** The same, of containers that are looked at only once. */
 export function declare(
   workloads: readonly Workload[],
   self: Self | undefined,
   options: LabelOptions,
   registry: ReadonlyMap<string, Middleware>,
 ): Declaration {
-  const problems: Problem[] = [];
-  const report = (problem: Problem) => void problems.push(problem);
-  const circumstances: Circumstances = {
-    self,
-    options,
-    registry,
-    around: neighbourhoodOf(workloads, self),
-    defaultRule: defaultRuleOf(options, report),
-    fulfilled: constraintOf(options, report),
-    report,
-  };
-  const unrouted = new Map<string, string>();
-  const merge = new Merge(options, report);
-  const certificates: Declaring[] = [];
-  for (const workload of ownFirst([...workloads].sort(byAge), self)) {
-    const container = readContainer(workload, circumstances);
-    if (typeof container === "string") unrouted.set(workload.id, container);
-    else {
-      merge.add(container);
-      if (container.tlsCertificates.length > 0) certificates.push(container);
-    }
-  }
-  return {
-    provider: options.provider,
-    routers: merge.routers(),
-    services: merge.services(),
-    middlewares: merge.others("middlewares"),
-    transports: merge.others("transports"),
-    tlsOptions: merge.others("tlsOptions"),
-    tlsStores: merge.others("tlsStores"),
-    tlsCertificates: certificates.flatMap(({ workload, tlsCertificates }) =>
-      tlsCertificates.map(({ value, node, broken }) => ({
-        value,
-        place: node.place,
-        broken,
-        workloads: [workload.id],
-      })),
-    ),
-    problems: problems.map((problem) => merge.settle(problem)),
-    workloads,
-    unrouted,
-  };
+  return new Labels(options, registry).declare(workloads, self);
 }
 
-/** What the container declares, or why it is left out. */
-function readContainer(workload: Workload, circumstances: Circumstances): Declaring | string {
-  const { self, options, fulfilled } = circumstances;
-  const problems: Problem[] = [];
-  const context = {
-    ...circumstances,
-    workload,
-    provider: options.provider,
-    secret: options.secret,
-    trusted: workload.id === self?.workloadId,
-    report: (problem: Problem): void => void problems.push(problem),
-  };
-  const reader = readerOf(undefined, context);
-  const tree = labelTree(workload.labels, workload.name, context.report);
-  const wishes = readWishes(tree, reader);
-  const refusal = typeof wishes === "string" ? wishes : refusalOf(workload, wishes, self, options, fulfilled);
-  // A container that is left out on purpose has nothing to mend, whatever its labels say.
-  if (typeof wishes === "string" || refusal === undefined) problems.forEach(circumstances.report);
-  if (typeof wishes === "string" || refusal !== undefined) return refusal!;
-  context.report = circumstances.report;
-  expandShortForm(tree, serviceNameOf(workload), options.shortForm, readerOf(undefined, context));
-  return completeParts(readParts(tree, context), { ...context, wishes });
+/** What it comes to depends on other containers: where the one is whose network it uses, or whose address its URL is. */
+function leansOnOthers({ networkMode, labels }: Workload): boolean {
+  return networkMode.startsWith("container:") || [...labels.keys()].some((label) => /\.url$/i.test(label));
+}
+
+function certificatesOf({ workload, tlsCertificates }: Declaring): Declaration["tlsCertificates"] {
+  return tlsCertificates.map(({ value, node, broken }) => ({
+    value,
+    place: node.place,
+    broken,
+    workloads: [workload.id],
+  }));
 }
 
 function byAge(a: Workload, b: Workload): number {
@@ -123,37 +148,4 @@ function neighbourhoodOf(workloads: readonly Workload[], self: Self | undefined)
     }
   }
   return { self, byId: new Map(workloads.map((workload) => [workload.id, workload])), addresses };
-}
-
-function defaultRuleOf(options: LabelOptions, report: (problem: Problem) => void): DefaultRule {
-  const { defaultRule, problem } = compileDefaultRule(options.defaultRule, options.template);
-  if (problem !== undefined) reportSetting("defaultRule", problem, options, report);
-  return defaultRule;
-}
-
-function constraintOf(
-  options: LabelOptions,
-  report: (problem: Problem) => void,
-): (workload: Workload) => boolean {
-  const compiled = compileConstraints(options.constraints);
-  if ("fulfilled" in compiled) return ({ labels }) => compiled.fulfilled(labels);
-  reportSetting("constraints", compiled.problem, options, report);
-  // Nobody is let in by an expression that cannot be read.
-  return () => false;
-}
-
-function reportSetting(
-  option: string,
-  { message, suggestion }: { readonly message: string; readonly suggestion?: string },
-  options: LabelOptions,
-  report: (problem: Problem) => void,
-): void {
-  report({
-    code: "bad-value",
-    severity: "error",
-    place: options.settingsPlace(option),
-    message,
-    subject: { kind: "provider", name: options.provider },
-    ...(suggestion !== undefined && { suggestion }),
-  });
 }
