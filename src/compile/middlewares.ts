@@ -7,7 +7,7 @@ import type { MiddlewareSpec } from "../model/snapshot.ts";
 
 /** The parts of a middleware's host that are the same for all of them in this thread. */
 export interface Tools
-  extends Pick<Host, "thread" | "fetch" | "call" | "gatherRequest" | "gatherReply" | "readFile"> {
+  extends Pick<Host, "thread" | "fetch" | "call" | "gatherRequest" | "gatherReply" | "spool" | "readFile"> {
   readonly log: Logger;
   readonly counter: (name: string, help: string, middleware: string, owner: string) => Counter;
   /** A middleware could not be made: its routers refuse requests, and the control plane should say so. */

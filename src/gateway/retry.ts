@@ -1,4 +1,4 @@
-import { BytesBody, NO_BODY } from "../model/body.ts";
+import { NO_BODY } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
 import type { RetryPolicy } from "../model/middleware.ts";
 import { hooksAt } from "./hooks.ts";
@@ -55,7 +55,7 @@ export function isIdempotent(method: string): boolean {
 /** Whether the request can be sent once more as it was. */
 export function isReplayable(exchange: Exchange): boolean {
   const body = exchange.requestBody;
-  return body === NO_BODY || body instanceof BytesBody;
+  return body === NO_BODY || body.replayable === true;
 }
 
 /** Milliseconds before the next try: half as much again each time, somewhat spread. */

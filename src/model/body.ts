@@ -17,6 +17,8 @@ export interface BodySink {
 export interface BodySource {
   /** Bytes if known before it flows, 0 for none, -1 if unknown (chunked, HTTP/2 without a length, until close). */
   readonly length: number;
+  /** It is kept somewhere, and may flow again from its beginning. */
+  readonly replayable?: true;
   flow(sink: BodySink): void;
   resume(): void;
   /** Nobody wants the rest: the source drains or destroys its connection as its protocol needs. */
@@ -34,6 +36,7 @@ export const NO_BODY: BodySource = {
 export class BytesBody implements BodySource {
   readonly bytes: Buffer;
   readonly length: number;
+  readonly replayable = true;
   #sink: BodySink | undefined;
 
   constructor(bytes: Buffer) {

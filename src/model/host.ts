@@ -1,3 +1,4 @@
+import type { BodySource } from "./body.ts";
 import type { Exchange, Reply } from "./exchange.ts";
 
 export interface Logger {
@@ -39,8 +40,20 @@ export interface Host {
   readonly gatherRequest: (exchange: Exchange, bytesMax: number) => Promise<Buffer | undefined>;
   /** The same for the reply's body. */
   readonly gatherReply: (exchange: Exchange, bytesMax: number) => Promise<Buffer | undefined>;
+  /**
+   * Reads a whole body, the first `memoryBytes` into memory and a longer one to a file. Undefined when it has more
+   * than `bytesMax`, and the rest is left with the source. Who asks closes it when the exchange is done.
+   */
+  readonly spool: (source: BodySource, memoryBytes: number, bytesMax: number) => Promise<Spooled | undefined>;
   /** Reads a whole text file when the middleware is made (`usersFile`); throws with a reason. Never on a request. */
   readonly readFile: (path: string) => string;
+}
+
+/** A whole body that may flow more than once. */
+export interface Spooled extends BodySource {
+  readonly replayable: true;
+  /** Gives its file back, if it has one. */
+  close(): void;
 }
 
 export interface ThreadId {
