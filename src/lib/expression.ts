@@ -12,7 +12,7 @@ export type Expression =
       readonly kind: "compare";
       readonly operator: string;
       readonly call: Call;
-      readonly value: number;
+      readonly value: number | string;
     };
 
 export interface Call {
@@ -180,7 +180,7 @@ class Parser {
     if (!compares || !this.#comparisons) return call;
     this.#next++;
     const value = this.#peek();
-    if (value.kind !== "number") throw this.#unexpected("a number");
+    if (value.kind !== "number" && value.kind !== "text") throw this.#unexpected("a number or a text");
     this.#next++;
     return { kind: "compare", operator: operator.text, call, value: value.value };
   }

@@ -18,6 +18,8 @@ export class EncodedBody implements BodySource, BodySink {
   #sink: BodySink | undefined;
   #chunks: number;
   #trailers: string[] | undefined;
+  /** The source has no more. */
+  #isLast: boolean;
   #isOver: boolean;
 
   constructor(source: BodySource, encoder: Encoder, isLive: boolean) {
@@ -27,6 +29,7 @@ export class EncodedBody implements BodySource, BodySink {
     this.#sink = undefined;
     this.#chunks = 0;
     this.#trailers = undefined;
+    this.#isLast = false;
     this.#isOver = false;
   }
 
@@ -61,7 +64,7 @@ export class EncodedBody implements BodySource, BodySink {
     if (this.#isOver) return true;
     const number = ++this.#chunks;
     this.#encoder.write(chunk, () => {
-      if (this.#isOver) return;
+      if (this.#isOver || this.#isLast) return;
       this.#source.resume();
       if (this.#isLive) setImmediate(() => this.#flushAfter(number));
     });
@@ -69,11 +72,12 @@ export class EncodedBody implements BodySource, BodySink {
   }
 
   #flushAfter(number: number): void {
-    if (!this.#isOver && number === this.#chunks && !this.#encoder.writableEnded) this.#encoder.flush();
+    if (!this.#isOver && number === this.#chunks && !this.#isLast) this.#encoder.flush();
   }
 
   end(trailers: string[] | undefined): void {
     this.#trailers = trailers;
+    this.#isLast = true;
     if (!this.#isOver) this.#encoder.end();
   }
 

@@ -63,7 +63,7 @@ test("numbers and comparisons are read where the caller wants them", () => {
     "[NetworkErrorRatio() > 0.3 | ResponseCodeRatio(500,600,0,600) >= 0.25]",
   );
   assert.match(treeOf(breaker), /^column 21: expected &&, \|\| or the end, found ">"/);
-  assert.match(treeOf("A() > `x`", { comparisons: true }), /^column 7: expected a number, found `x`/);
+  assert.match(treeOf("A() > B()", { comparisons: true }), /^column 7: expected a number or a text, found B/);
 });
 
 test("the caret stands under the place, also after letters of two units and behind tabs", () => {

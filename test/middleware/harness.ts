@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spool } from "../../src/gateway/spool.ts";
 import { type BodySource, BytesBody, NO_BODY } from "../../src/model/body.ts";
 import type { Client } from "../../src/model/client.ts";
 import { type ConnectionTls, Exchange, type Reply } from "../../src/model/exchange.ts";
@@ -103,6 +104,7 @@ export function fakeHost(extras: HostExtras = {}): FakeHost {
       if (bytes !== undefined) exchange.replyBody = new BytesBody(bytes);
       return bytes;
     },
+    spool,
     readFile(path) {
       const text = files.get(path);
       if (text === undefined) throw new Error(`${path}: no such file`);

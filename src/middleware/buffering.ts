@@ -1,0 +1,165 @@
+import { compilePredicate, type PredicateFunction } from "../lib/predicate.ts";
+import { type Exchange, type Reply, reply } from "../model/exchange.ts";
+import { FAULTS } from "../model/fault.ts";
+import { removeHeader } from "../model/headers.ts";
+import type { Spooled } from "../model/host.ts";
+import { middleware, type Outcome, type RetryPolicy } from "../model/middleware.ts";
+import { size, text } from "../schema/kinds.ts";
+
+const TRIES_MAX = 10;
+
+const REQUEST_TOO_LARGE: Reply = {
+  ...reply(413, "buffering: request body larger than maxRequestBodyBytes"),
+  fault: FAULTS["body-too-large"],
+};
+const REPLY_TOO_LARGE: Reply = {
+  ...reply(500, "buffering: reply body larger than maxResponseBodyBytes"),
+  fault: { ...FAULTS["reply-too-large"], status: 500 },
+};
+
+export default middleware({
+  name: "buffering",
+  summary: "Reads whole requests before they are sent on and whole replies before they are given back.",
+
+  options: {
+    maxRequestBodyBytes: size({
+      doc: "Larger request bodies are refused with 413; 0 for any size.",
+      default: "0",
+    }),
+    memRequestBodyBytes: size({ doc: "Request bodies beyond this are kept on disk.", default: "1MiB" }),
+    maxResponseBodyBytes: size({ doc: "Larger replies become a 500; 0 for any size.", default: "0" }),
+    memResponseBodyBytes: size({ doc: "Replies beyond this are kept on disk.", default: "1MiB" }),
+    retryExpression: text({
+      doc: "When to send the request again: IsNetworkError(), Attempts(), ResponseCode() and RequestMethod() with comparisons, && and ||.",
+      default: "",
+      example: "IsNetworkError() && Attempts() < 2",
+    }),
+  },
+
+  check({ retryExpression }, problem) {
+    if (retryExpression === "") return;
+    const compiled = compilePredicate(retryExpression, FUNCTIONS);
+    if ("problem" in compiled) problem("retryExpression", compiled.problem);
+  },
+
+  create(options, host) {
+    const retry = retryOf(options.retryExpression);
+    const bodies = new Map<Exchange, Spooled[]>();
+    const { maxRequestBodyBytes: requestMax, maxResponseBodyBytes: replyMax } = options;
+    return {
+      onRequest(exchange) {
+        const { length } = exchange.requestBody;
+        // After an upgrade both sides stream for ever.
+        if (length === 0 || exchange.upgrade !== undefined) return undefined;
+        if (requestMax > 0 && length > requestMax) return REQUEST_TOO_LARGE;
+        return readRequest(exchange);
+      },
+      onResponse(exchange) {
+        if (exchange.replyBody.length === 0 || exchange.upgrade !== undefined || exchange.method === "HEAD")
+          return undefined;
+        return readReply(exchange);
+      },
+      onDone(exchange) {
+        for (const body of bodies.get(exchange) ?? []) body.close();
+        bodies.delete(exchange);
+      },
+      ...(retry && { retry }),
+    };
+
+    async function readRequest(exchange: Exchange): Promise<Outcome> {
+      const body = await host.spool(exchange.requestBody, options.memRequestBodyBytes, limitOf(requestMax));
+      if (body === undefined) return REQUEST_TOO_LARGE;
+      keep(exchange, body);
+      exchange.requestBody = body;
+      return undefined;
+    }
+
+    async function readReply(exchange: Exchange): Promise<Outcome> {
+      const body = await host.spool(exchange.replyBody, options.memResponseBodyBytes, limitOf(replyMax));
+      if (body === undefined) return REPLY_TOO_LARGE;
+      keep(exchange, body);
+      exchange.replyBody = body;
+      removeHeader(exchange.replyHeaders, "content-length");
+      return undefined;
+    }
+
+    function keep(exchange: Exchange, body: Spooled): void {
+      const kept = bodies.get(exchange);
+      if (kept === undefined) bodies.set(exchange, [body]);
+      else kept.push(body);
+    }
+  },
+});
+
+const limitOf = (bytesMax: number) => (bytesMax > 0 ? bytesMax : Number.MAX_SAFE_INTEGER);
+
+interface Attempt {
+  readonly exchange: Exchange;
+  readonly status: number;
+  readonly attempts: number;
+}
+
+const FUNCTIONS: ReadonlyMap<string, PredicateFunction<Attempt>> = new Map([
+  [
+    "IsNetworkError",
+    {
+      args: 0,
+      gives: "truth",
+      make:
+        () =>
+        ({ status }) =>
+          status === 502 || status === 504,
+    },
+  ],
+  [
+    "Attempts",
+    {
+      args: 0,
+      gives: "number",
+      make:
+        () =>
+        ({ attempts }) =>
+          attempts,
+    },
+  ],
+  [
+    "ResponseCode",
+    {
+      args: 0,
+      gives: "number",
+      make:
+        () =>
+        ({ status }) =>
+          status,
+    },
+  ],
+  [
+    "RequestMethod",
+    {
+      args: 0,
+      gives: "text",
+      make:
+        () =>
+        ({ exchange }) =>
+          exchange.method,
+    },
+  ],
+]);
+
+function retryOf(expression: string): RetryPolicy | undefined {
+  if (expression === "") return undefined;
+  const compiled = compilePredicate(expression, FUNCTIONS);
+  if ("problem" in compiled) throw new Error(`buffering: ${compiled.problem}`);
+  return {
+    attemptsMax: TRIES_MAX,
+    initialIntervalMs: 0,
+    timeoutMs: 0,
+    bodyBytesMax: Number.MAX_SAFE_INTEGER,
+    onNetworkError: true,
+    nonIdempotent: true,
+    retryStatus: () => false,
+    // Traefik never asks for requests without a body, and some expressions count on it.
+    again: (exchange, status, attempts) =>
+      exchange.requestBody.length !== 0 && compiled.predicate({ exchange, status, attempts }),
+  };
+}
