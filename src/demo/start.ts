@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { answer } from "./api.ts";
@@ -56,10 +56,7 @@ export async function startDemoEngine(options: DemoOptions = {}): Promise<Demo> 
     if (intercept?.(incoming, response)) return;
     answer(engine, incoming, response).catch(() => response.destroy());
   });
-  if (socketPath !== undefined) {
-    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 });
-    rmSync(socketPath, { force: true });
-  }
+  if (socketPath !== undefined) await clearSocket(socketPath);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     if (socketPath === undefined) server.listen(0, "127.0.0.1", resolve);
@@ -80,6 +77,17 @@ export async function startDemoEngine(options: DemoOptions = {}): Promise<Demo> 
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** Takes away what a demo that was killed left behind, but not the socket of one that lives. */
+async function clearSocket(socketPath: string): Promise<void> {
+  mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 });
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const probe = connect(socketPath, () => resolve(true)).once("error", () => resolve(false));
+  const isAlive = await promise;
+  probe.destroy();
+  if (isAlive) throw new Error(`another demo is running already, at ${socketPath}`);
+  rmSync(socketPath, { force: true });
 }
 
 /** Adds a container to a running demo: `waybill demo add NAME LABEL...`, labels as `key=value`. Throws with a reason. */
