@@ -7,12 +7,12 @@ import { leaf, type Options, type Reader, readOptions, type Values } from "../sc
 export const OWN_ENTRY_POINT = "traefik";
 
 /** What goes without saying: entry points and provider when none is named, and old names of options. */
-export function completeSettings(settings: Settings, reader: Reader): Settings {
+export function completeSettings(settings: Settings, tree: Node, reader: Reader): Settings {
   const tracing = settings.tracing;
   return {
     ...settings,
     entryPoints: completeEntryPoints(settings, reader),
-    providers: completeProviders(settings.providers, reader),
+    providers: completeProviders(settings.providers, tree.get("providers"), reader),
     certificatesResolvers: new Map(
       [...settings.certificatesResolvers].map(([name, { acme, tailscale }]) => [
         name,
@@ -33,7 +33,15 @@ function completeEntryPoints(settings: Settings, reader: Reader): Settings["entr
   if (!entryPoints.has(OWN_ENTRY_POINT) && needsOwnEntryPoint(settings)) {
     entryPoints.set(OWN_ENTRY_POINT, entryPointAt(":8080", reader));
   }
-  return entryPoints;
+  if (!settings.global.notAppendXForwardedFor) return entryPoints;
+  return new Map([...entryPoints].map(([name, entryPoint]) => [name, withoutAppending(entryPoint)]));
+}
+
+function withoutAppending(entryPoint: EntryPointSettings): EntryPointSettings {
+  return {
+    ...entryPoint,
+    forwardedHeaders: { ...entryPoint.forwardedHeaders, notAppendXForwardedFor: true },
+  };
 }
 
 function needsOwnEntryPoint({ api, ping, metrics }: Settings): boolean {
@@ -51,13 +59,19 @@ function entryPointAt(address: string, reader: Reader): EntryPointSettings {
   return readOptions(entryPointOptions, node, reader);
 }
 
-function completeProviders(providers: Settings["providers"], reader: Reader): Settings["providers"] {
+function completeProviders(
+  providers: Settings["providers"],
+  written: Node | undefined,
+  reader: Reader,
+): Settings["providers"] {
   const { docker, swarm, file, http, redis } = providers;
   const isNone = [docker, swarm, file, http, redis].every((provider) => provider === undefined);
+  // Whoever switches it off has no provider on purpose.
+  const isDocker = isNone && written?.get("docker") === undefined;
   return {
     ...providers,
     precedence: providers.precedence.map((name) => name.toLowerCase()),
-    docker: isNone ? defaultsOf(dockerOptions, reader) : docker,
+    docker: isDocker ? defaultsOf(dockerOptions, reader) : docker,
     swarm: swarm && { ...swarm, refreshSeconds: swarm.refreshSeconds > 0 ? swarm.refreshSeconds : 15_000 },
   };
 }

@@ -44,7 +44,7 @@ export function loadSettings(input: SettingsInput): LoadedSettings {
     (under, over) => mergeTrees(under, over, overrides),
     file.tree,
   );
-  const settings = completeSettings(readOptions(settingsOptions, tree, reader), reader);
+  const settings = completeSettings(readOptions(settingsOptions, tree, reader), tree, reader);
   checkSettings(settings, tree, report);
   return {
     settings,

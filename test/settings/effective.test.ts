@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { settingsOptions } from "../../src/model/settings.ts";
+import { readOptions } from "../../src/schema/option.ts";
+import { describeProblem, type Problem } from "../../src/schema/problem.ts";
+import { checkSettings } from "../../src/settings/check.ts";
+import { completeSettings } from "../../src/settings/complete.ts";
+import { tree, type Written } from "../schema/harness.ts";
 import { load } from "./harness.ts";
 
 const flags = (...argv: string[]) => load({ argv });
@@ -26,6 +32,7 @@ test("the entry point traefik is made where something of ours is on it", () => {
 test("without a provider Docker is watched", () => {
   assert.equal(flags().settings.providers.docker?.endpoint, "unix:///var/run/docker.sock");
   assert.equal(flags("--providers.file.filename=x.yml").settings.providers.docker, undefined);
+  assert.equal(flags("--providers.docker=false").settings.providers.docker, undefined);
 });
 
 test("every provider, section and kind that Waybill does not have is refused by name", () => {
@@ -58,9 +65,14 @@ test("every provider, section and kind that Waybill does not have is refused by 
     "--metrics.datadog",
     "--metrics.statsd.address=x",
     "--metrics.influxdb2",
-    "--tracing.jaeger",
-    "--tracing.zipkin",
-    "--tracing.spannamelimit=1",
+    "--tracing.otlp",
+    "--metrics.otlp.http.endpoint=x",
+    "--log.otlp",
+    "--accesslog.otlp",
+    "--accesslog.dualoutput",
+    "--providers.swarm",
+    "--providers.redis.endpoints=x",
+    "--providers.http.endpoint=x",
     "--certificatesresolvers.ts.tailscale",
     "--entrypoints.web.http3",
     "--entrypoints.web.udp.timeout=1s",
@@ -130,8 +142,6 @@ test("what does not fit together is an error at its option", () => {
     [["--providers.docker.endpoint=/var/run/docker.sock"], /such as unix:\/\//],
     [["--api.basepath=x"], /expected a path/],
     [["--threads=1000"], /at most 64/],
-    [["--tracing.samplerate=2"], /from 0 to 1/],
-    [["--tracing.otlp.grpc.insecure=true", "--tracing.otlp.grpc.tls.ca=x"], /insecure or tls, found both/],
     [
       ["--certificatesresolvers.le.acme.tlschallenge", "--certificatesresolvers.le.acme.storage="],
       /directory to keep/,
@@ -167,22 +177,54 @@ test("what does not fit together is an error at its option", () => {
 
 test("old names of options and of the CA still work", () => {
   const { settings } = flags(
-    "--tracing.globalattributes.a=1",
-    "--tracing.resourceattributes.b=2",
     "--certificatesresolvers.le.acme.dnschallenge.provider=cloudflare",
     "--certificatesresolvers.le.acme.dnschallenge.delaybeforecheck=5",
     "--certificatesresolvers.le.acme.dnschallenge.disablepropagationcheck",
     "--certificatesresolvers.le.acme.caserver=https://acme-v01.api.letsencrypt.org/directory",
   );
+  const acme = settings.certificatesResolvers.get("le")?.acme;
+  assert.equal(acme?.caServer, "https://acme-v02.api.letsencrypt.org/directory");
+  assert.equal(acme?.dnsChallenge?.propagation.delayBeforeChecks, 5000);
+  assert.equal(acme?.dnsChallenge?.propagation.disableChecks, true);
+});
+
+test("tracing has its checks and old names ready", () => {
+  const { refused, ...about } = settingsOptions.tracing.about;
+  const options = { ...settingsOptions, tracing: { ...settingsOptions.tracing, about } };
+  const check = (written: Written) => {
+    const node = tree({ tracing: written });
+    const problems: Problem[] = [];
+    const reader = {
+      report: (problem: Problem) => void problems.push(problem),
+      secret: (text: string) => text,
+    };
+    const settings = completeSettings(readOptions(options, node, reader), node, reader);
+    checkSettings(settings, node, reader.report);
+    return { settings, said: problems.map(describeProblem).join("\n") };
+  };
+  assert.match(refused ?? "", /later/);
+  assert.match(check({ sampleRate: 2 }).said, /tracing\.sampleRate: expected a share from 0 to 1/);
+  assert.match(
+    check({ otlp: { grpc: { insecure: true, tls: { ca: "x" } } } }).said,
+    /insecure or tls, found both/,
+  );
+  const { settings } = check({ globalAttributes: { a: "1" }, resourceAttributes: { b: "2" } });
   assert.deepEqual(
-    [...(settings.tracing?.resourceAttributes ?? [])],
+    [...settings.tracing!.resourceAttributes],
     [
       ["a", "1"],
       ["b", "2"],
     ],
   );
-  const acme = settings.certificatesResolvers.get("le")?.acme;
-  assert.equal(acme?.caServer, "https://acme-v02.api.letsencrypt.org/directory");
-  assert.equal(acme?.dnsChallenge?.propagation.delayBeforeChecks, 5000);
-  assert.equal(acme?.dnsChallenge?.propagation.disableChecks, true);
+});
+
+test("what is global counts on every entry point", () => {
+  const { settings } = flags(
+    "--global.notappendxforwardedfor",
+    "--entrypoints.a.address=:1",
+    "--entrypoints.b.address=:2",
+  );
+  for (const { forwardedHeaders } of settings.entryPoints.values()) {
+    assert.equal(forwardedHeaders.notAppendXForwardedFor, true);
+  }
 });

@@ -198,20 +198,23 @@ test("a group that the file switches off is on again where a flag fills it", () 
 });
 
 test("a list of the file is replaced as a whole", () => {
-  const files = { "/etc/traefik/traefik.yml": "tracing: {safeQueryParams: [a, b]}\n" };
-  assert.deepEqual(load({ argv: ["--tracing.safequeryparams=c"], files }).settings.tracing?.safeQueryParams, [
-    "c",
+  const files = { "/etc/traefik/traefik.yml": "providers: {precedence: [docker, file]}\n" };
+  assert.deepEqual(load({ argv: ["--providers.precedence=file"], files }).settings.providers.precedence, [
+    "file",
   ]);
 });
 
 test("every value that is in force has its source, and secrets are masked", () => {
   const loaded = load({
     argv: ["--log.level=warn"],
-    env: { TRAEFIK_PROVIDERS_REDIS_PASSWORD: "hunter2" },
+    env: { TRAEFIK_PROVIDERS_DOCKER_PASSWORD: "hunter2" },
     files: { "/work/waybill.yml": "ping:\n  entryPoint: web\nentryPoints:\n  web: {address: ':80'}\n" },
   });
   assert.equal(sourceOf(loaded, "log.level"), "flag --log.level");
-  assert.equal(sourceOf(loaded, "providers.redis.password"), "environment TRAEFIK_PROVIDERS_REDIS_PASSWORD");
+  assert.equal(
+    sourceOf(loaded, "providers.docker.password"),
+    "environment TRAEFIK_PROVIDERS_DOCKER_PASSWORD",
+  );
   assert.equal(sourceOf(loaded, "ping.entryPoint"), "file ping.entryPoint");
   assert.equal(sourceOf(loaded, "log.format"), "default log.format");
   assert.equal(sourceOf(loaded, "entryPoints.web.address"), "file entryPoints.web.address");
@@ -252,12 +255,12 @@ test("a file without settings says so", () => {
 
 test("secrets may be in any file or variable: these are the operator's own settings", () => {
   const { settings, said } = load({
-    argv: ["--providers.redis.password=file:/run/secrets/redis", "--providers.docker.password=env:PW"],
-    env: { PW: "p" },
-    files: { "/run/secrets/redis": "r\n" },
+    argv: ["--providers.docker.password=file:/somewhere/docker", "--providers.docker.tls.key=env:KEY"],
+    env: { KEY: "k" },
+    files: { "/somewhere/docker": "d\n" },
   });
   assert.deepEqual(said, []);
-  assert.deepEqual([settings.providers.redis?.password, settings.providers.docker?.password], ["r", "p"]);
+  assert.deepEqual([settings.providers.docker?.password, settings.providers.docker?.tls?.key], ["d", "k"]);
 });
 
 test("nothing that flags, variables and files can hold makes loading throw", () => {
