@@ -70,7 +70,6 @@ console.log(
   "10".padStart(8),
   "10,000".padStart(8),
   "spread".padStart(8),
-  "spread".padStart(8),
   "compile 10,000".padStart(16),
 );
 for (const { name, rule, request } of SHAPES) {

@@ -32,10 +32,32 @@ export interface Consideration {
 
 /** Tries routers one by one in their order. Slow and plain: it also is what tests hold the index against. */
 export function explainMatch(sorted: readonly RouterSpec[], exchange: Exchange): readonly Consideration[] {
+  const roots = sorted.filter((spec) => spec.parents.length === 0);
+  const considered = consider(roots, (spec) => whyNotHere(spec, exchange) ?? whyNot(spec, exchange));
+  return explainChildren(considered, sorted, exchange, []);
+}
+
+/** Children are tried as the request stands now; their parent's middlewares may change it before they are. */
+function explainChildren(
+  considered: readonly Consideration[],
+  sorted: readonly RouterSpec[],
+  exchange: Exchange,
+  ancestors: readonly string[],
+): readonly Consideration[] {
+  const parent = considered.at(-1);
+  if (parent?.matched !== true || ancestors.includes(parent.router)) return considered;
+  const children = sorted.filter((spec) => spec.parents.includes(parent.router));
+  const below = consider(children, (spec) => whyNot(spec, exchange));
+  return [...considered, ...explainChildren(below, sorted, exchange, [...ancestors, parent.router])];
+}
+
+function consider(
+  sorted: readonly RouterSpec[],
+  reasonsOf: (spec: RouterSpec) => readonly string[],
+): readonly Consideration[] {
   const considered: Consideration[] = [];
   for (const spec of sorted) {
-    if (spec.parents.length > 0) continue;
-    const reasons = whyNot(spec, exchange);
+    const reasons = reasonsOf(spec);
     const matched = reasons.length === 0;
     considered.push({ router: spec.name, rule: spec.rule, priority: spec.priority, matched, reasons });
     if (matched) break;
@@ -43,7 +65,7 @@ export function explainMatch(sorted: readonly RouterSpec[], exchange: Exchange):
   return considered;
 }
 
-function whyNot(spec: RouterSpec, exchange: Exchange): readonly string[] {
+function whyNotHere(spec: RouterSpec, exchange: Exchange): readonly string[] | undefined {
   const { entryPoint, tls } = exchange.connection;
   if (!spec.entryPoints.includes(entryPoint)) {
     return [`it listens on ${spec.entryPoints.join(", ")}, and the request came in on ${entryPoint}`];
@@ -52,6 +74,10 @@ function whyNot(spec: RouterSpec, exchange: Exchange): readonly string[] {
     return ["it serves HTTPS only, and the request is plain HTTP"];
   if (spec.tls === undefined && tls !== undefined)
     return ["it serves plain HTTP only, and the request is HTTPS"];
+  return undefined;
+}
+
+function whyNot(spec: RouterSpec, exchange: Exchange): readonly string[] {
   const parsed = parseRule(spec.rule, spec.ruleSyntax);
   if ("problem" in parsed) return [`its rule is not right: ${parsed.problem.message}`];
   return failures(parsed.rule.condition, parsed.rule, exchange);

@@ -36,13 +36,8 @@ export function keysOf(condition: Condition): readonly Key[] {
     return [{ ...ANYTHING, path: condition.path, pathIsWhole: true, decides: true }];
   if (condition instanceof PathStarts) return [{ ...ANYTHING, path: condition.prefix, decides: true }];
   if (condition instanceof All) return condition.parts.map(keysOf).reduce(bothOf);
-  if (condition instanceof Any) return eitherOf(condition.parts.map(keysOf));
+  if (condition instanceof Any) return distinct(condition.parts.flatMap(keysOf));
   return [ANYTHING];
-}
-
-function eitherOf(alternatives: readonly (readonly Key[])[]): readonly Key[] {
-  const keys = alternatives.flat();
-  return keys.length > KEYS_MAX ? [ANYTHING] : distinct(keys);
 }
 
 function bothOf(left: readonly Key[], right: readonly Key[]): readonly Key[] {

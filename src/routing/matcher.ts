@@ -1,5 +1,6 @@
 import { domainToASCII } from "node:url";
 import { CidrSet, isCidr } from "../lib/cidr.ts";
+import { escapePath } from "../lib/escaped-path.ts";
 import type { Argument, Call } from "../lib/expression.ts";
 import { compileGoRegexp, type GoRegexp } from "../lib/go-regexp.ts";
 import type { Condition } from "./match/conditions.ts";
@@ -94,9 +95,10 @@ export function compile(pattern: string, from: number): GoRegexp {
   );
 }
 
-/** Refuses what can never be in a canonical host. */
+/** In lower case and without a trailing dot, as canonical hosts are. */
 export function asciiHost(call: Call, { value, from }: TextArgument): string {
-  if (isAscii(value)) return value.toLowerCase();
+  if (value === "." || value === "[]") throw new MatcherError(`${value} is no host`, from);
+  if (isAscii(value)) return value.toLowerCase().replace(/\.$/, "");
   const ascii = domainToASCII(value);
   const suggestion = ascii === "" ? undefined : `${call.name}(\`${ascii}\`)`;
   const advice = "browsers send such names in their xn-- form";
@@ -124,20 +126,7 @@ export function pathOf(call: Call, { value, from }: TextArgument): string {
 
 /** A `%` that starts no escape is itself. */
 export function escapeLiteral(text: string): string {
-  return text.replace(
-    /%([0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/]+/gu,
-    (found, hex: string | undefined) => {
-      if (hex === undefined) return escapeBytes(found);
-      const character = String.fromCharCode(Number.parseInt(hex, 16));
-      return /[A-Za-z0-9\-._~]/.test(character) ? character : `%${hex.toUpperCase()}`;
-    },
-  );
-}
-
-function escapeBytes(text: string): string {
-  let escaped = "";
-  for (const byte of Buffer.from(text)) escaped += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  return escaped;
+  return escapePath(text.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"))!;
 }
 
 export function headerNameOf({ value, from }: TextArgument): string {

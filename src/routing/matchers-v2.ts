@@ -76,7 +76,7 @@ function anyOf(usage: string, make: (arg: TextArgument, call: Call) => Condition
 
 /** No wildcards here: a star is a star. */
 function hosts(call: Call): ReturnType<Matcher> {
-  const names = checked(call, "Host(`example.com`)").map((arg) => asciiHost(call, arg).replace(/\.$/, ""));
+  const names = checked(call, "Host(`example.com`)").map((arg) => asciiHost(call, arg));
   const parts = names.map((name) => new HostIs(name));
   return { condition: parts.length === 1 ? parts[0]! : new Any(parts), hosts: names };
 }

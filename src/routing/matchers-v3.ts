@@ -91,7 +91,7 @@ function host(call: Call): ReturnType<Matcher> {
   const arg = checked(call, 1, 1, "Host(`example.com`)")[0]!;
   const written = asciiHost(call, arg);
   if (written === "*") return { condition: new AnyHost() };
-  const name = written.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
+  const name = written.replace(/^\[(.*)\]$/, "$1");
   const condition = name.startsWith("*.") ? new HostUnder(name.slice(1)) : new HostIs(name);
   const doubt = doubtOf(name);
   if (doubt === undefined) return { condition, hosts: [name] };

@@ -90,3 +90,15 @@ test("a matcher of the v2 syntax with several values is one condition", () => {
     "Headers(`X`, `1`, `Y`, `2`) does not hold: there is no header y",
   ]);
 });
+
+test("the children of a router that matches are tried after it", () => {
+  const table = compileTable([
+    routerOf({ name: "parent", rule: "Host(`a`)" }),
+    routerOf({ name: "first", rule: "PathPrefix(`/first`)", parents: ["parent"] }),
+    routerOf({ name: "any", rule: "PathPrefix(`/`)", parents: ["parent"] }),
+  ]);
+  const steps = (path: string) =>
+    table.explain(exchangeOf({ host: "a", path })).map(({ router, matched }) => `${router} ${matched}`);
+  assert.deepEqual(steps("/"), ["parent true", "first false", "any true"]);
+  assert.deepEqual(steps("/first"), ["parent true", "first true"]);
+});

@@ -87,6 +87,8 @@ const REFUSED: readonly (readonly [rule: string, expected: RegExp])[] = [
   ["Host(``)", /a value of Host is empty/],
   ["Header(`X`, ``)", /a value of Header is empty/],
   ["Host(`bücher.example`)", /is not ASCII.*\[Host\(`xn--bcher-kva.example`\)\]/s],
+  ["Host(`.`)", /column 6: \. is no host/],
+  ["Host(`[]`)", /column 6: \[\] is no host/],
   ["HostRegexp(`ü`)", /is not ASCII/],
   ["Path(`a`)", /a path starts with a slash, found "a".*\[Path\(`\/a`\)\]/s],
   ["PathPrefix(`a`)", /\[PathPrefix\(`\/a`\)\]/],
@@ -108,6 +110,7 @@ for (const [rule, expected] of REFUSED) {
 
 const REFUSED_V2: readonly (readonly [rule: string, expected: RegExp])[] = [
   ["PathRegexp(`/a`)", /belongs to the v3 syntax/],
+  ["Host(`a`, `.`)", /column 11: \. is no host/],
   ["Path(`/{id`)", /the braces of .* are not in pairs/],
   ["Path(`/id}`)", /the braces/],
   ["Path(`/{:x}`)", /expected \{name\} or \{name:pattern\}/],
