@@ -12,7 +12,7 @@ have() { "$docker" image inspect "$1" >/dev/null 2>&1; }
 if ! have node:26-slim; then
   root=$(mktemp -d)
   trap 'rm -rf "$root"' EXIT
-  debootstrap --variant=minbase --include=ca-certificates bookworm "$root" >"$root.log" 2>&1 || { tail "$root.log"; exit 1; }
+  debootstrap --variant=minbase --include=ca-certificates,libatomic1,libstdc++6 bookworm "$root" >"$root.log" 2>&1 || { tail "$root.log"; exit 1; }
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}
   cp node_modules/node/bin/node "$root/usr/local/bin/node"
   npm_dir=$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")
