@@ -131,10 +131,25 @@ const OUTSIDE: readonly Row[] = [
   ["unixEpoch", 1, 1, ([time], { nowMs }) => String(Math.floor(timeOf(time, nowMs).getTime() / 1000))],
 ];
 
+const ROWS: readonly Row[] = [
+  ...BUILTIN,
+  ...CHOOSING,
+  ...ARITHMETIC,
+  ...OUTSIDE,
+  ...TEXT_FUNCTIONS,
+  ...COLLECTION_FUNCTIONS,
+];
+
+// sprig has these twice: under the plain name an error stops the program there, and here both are reported.
+const ALSO_MUST =
+  /^(?:regex\w+|to\w*Json|fromJson|append|push|prepend|chunk|compact|deepCopy|first|has|initial|last|rest|reverse|slice|uniq|without|merge|mergeOverwrite)$/;
+
 const ALL: ReadonlyMap<string, TemplateFunction> = new Map(
-  [...BUILTIN, ...CHOOSING, ...ARITHMETIC, ...OUTSIDE, ...TEXT_FUNCTIONS, ...COLLECTION_FUNCTIONS].map(
-    ([name, least, most, call]) => [name, { least, most, call }],
-  ),
+  ROWS.flatMap(([name, least, most, call]) => {
+    const made = { least, most, call };
+    const must = `must${name[0]!.toUpperCase()}${name.slice(1)}`;
+    return ALSO_MUST.test(name) ? [[name, made] as const, [must, made] as const] : [[name, made] as const];
+  }),
 );
 
 function divisor(value: TemplateValue): number {

@@ -85,6 +85,8 @@ test("empty matches are replaced as in Go", () => {
     ["b*", "abc", "X", "XaXcX"],
     ["$", "abc", "!", "abc!"],
     ["^", "abc", "!", "!abc"],
+    ["\\b", "ab cd", "|", "|ab| |cd|"],
+    ["(?m)^", "a\nb", "> ", "> a\n> b"],
     ["", "", "x", "x"],
     ["a", "bbb", "x", "bbb"],
     ["", "\u{1F600}", "-", "-\u{1F600}-"],

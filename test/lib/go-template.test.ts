@@ -171,6 +171,9 @@ const RENDERED: Record<string, readonly (readonly [template: string, expected: s
     ["{{ len (list 1 2) }} {{ len `é` }} {{ index (list 1 (dict `a` `b`)) 1 `a` }}", "2 2 b"],
     ['{{ toJson (dict `a` (list 1 `<`)) }} {{ (fromJson `{"x": [1]}`).x }}', '{"a":[1,"\\u003c"]} [1]'],
   ],
+  "functions under their other names": [
+    ["{{ mustRegexMatch `^w` .Name }} {{ mustToJson (list 1) }} {{ mustFirst (list 1 2) }}", "true [1] 1"],
+  ],
   choosing: [
     [
       "{{ default 1 0 }} {{ default 1 2 }} {{ empty `` }} {{ coalesce 0 `` 3 }} {{ ternary `y` `n` false }}",
