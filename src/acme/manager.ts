@@ -222,12 +222,10 @@ export class Acme {
     for (const ticket of this.#tickets.values()) {
       const issuer = this.#issuers.get(ticket.resolver);
       if (issuer === undefined) continue;
-      const dueMs = ticket.dueAtMs(
-        this.#holdings,
-        issuer.cas,
-        (kept) => wanted.has(folderOf(kept.ca, kept.names)),
-        nowMs,
-      );
+      const isWanted = (kept: Kept) => wanted.has(folderOf(kept.ca, kept.names));
+      const dueMs = ticket.running
+        ? Number.POSITIVE_INFINITY
+        : ticket.dueAtMs(this.#holdings, issuer.cas, isWanted, nowMs);
       this.#describe(ticket, dueMs, nowMs);
       const startMs = dueMs <= nowMs ? this.#startOrWait(ticket, issuer, nowMs) : dueMs;
       nextMs = Math.min(nextMs, startMs, this.#adviceDue(ticket, issuer, nowMs));
@@ -259,8 +257,8 @@ export class Acme {
 
   #describe(ticket: Ticket, dueMs: number, nowMs: number): void {
     if (ticket.running || ticket.state === "blocked") return;
-    const { own, failure } = ticket;
-    const isServed = own !== undefined && own.spec.notAfterMs > nowMs;
+    const { failure } = ticket;
+    const isServed = ticket.isServed(nowMs);
     if (isServed) ticket.state = "valid";
     else if (dueMs === Number.POSITIVE_INFINITY) ticket.state = "covered";
     else if (failure !== undefined && ticket.state !== "parked" && ticket.state !== "elsewhere")
@@ -302,6 +300,9 @@ export class Acme {
       // Whoever had the lock before us may have finished, or failed, meanwhile.
       if (await this.#adoptStored(ticket, issuer)) return;
       if (!forced && (await this.#adoptFailure(ticket, issuer))) return;
+      // Somebody may have set the clock right while we waited.
+      if (!forced && ticket.isServed(this.#clock.nowMs()) && ticket.renewalDueMs() > this.#clock.nowMs())
+        return;
       ticket.forced = false;
       this.#count(issuer).orders += 1;
       const kept = await issuer.obtain({
@@ -405,7 +406,7 @@ export class Acme {
       return;
     }
     const count = (ticket.failure?.count ?? 0) + 1;
-    const isServed = ticket.own !== undefined && ticket.own.spec.notAfterMs > nowMs;
+    const isServed = ticket.isServed(nowMs);
     const nextAtMs = nowMs + waitAfter(problem, count, isServed, this.#random);
     const reason = explain(problem);
     const permanent = problem.kind === "permanent";
@@ -456,7 +457,7 @@ export class Acme {
   /** Asks the CA when to renew, if that is due. Gives when it will be. */
   #adviceDue(ticket: Ticket, issuer: Issuer, nowMs: number): number {
     const { own } = ticket;
-    if (own?.ariId === undefined || ticket.running || own.spec.notAfterMs <= nowMs)
+    if (own?.ariId === undefined || ticket.running || !ticket.isServed(nowMs))
       return Number.POSITIVE_INFINITY;
     if (ticket.adviceAtMs > nowMs) return ticket.adviceAtMs;
     if (this.#jobs.size >= JOBS_MAX) return Number.POSITIVE_INFINITY;

@@ -2,6 +2,8 @@ import type { Holdings } from "./holdings.ts";
 import { lastCallsMs, renewAtWithAdvice, type Suggestion } from "./renewal.ts";
 import type { Failure, Kept } from "./shelf.ts";
 
+const CLOCK_SLACK_MS = 3_600_000;
+
 export type TicketState =
   /** Nothing has been done yet. */
   | "waiting"
@@ -82,23 +84,32 @@ export class Ticket {
     isWanted: (kept: Kept) => boolean,
     nowMs: number,
   ): number {
-    if (this.running || this.state === "blocked") return Number.POSITIVE_INFINITY;
+    if (this.state === "blocked") return Number.POSITIVE_INFINITY;
     if (this.forced) return this.holdUntilMs;
-    const { own, failure } = this;
-    if (own !== undefined && own.spec.notAfterMs > nowMs) {
-      return Math.max(this.#renewalDueMs(own), this.holdUntilMs);
-    }
+    if (this.isServed(nowMs)) return Math.max(this.renewalDueMs(), this.holdUntilMs);
     const cover = holdings.covering(this.names, cas, nowMs);
     if (cover !== undefined) {
       // A certificate that nobody renews any more covers us only until it would have been renewed.
       return isWanted(cover) ? Number.POSITIVE_INFINITY : renewAtWithAdvice(cover.spec, undefined, this.luck);
     }
-    return Math.max(failure?.nextAtMs ?? 0, this.holdUntilMs);
+    return Math.max(this.#patientUntilMs(nowMs), this.holdUntilMs);
   }
 
-  #renewalDueMs(own: Kept): number {
-    const renewAtMs = renewAtWithAdvice(own.spec, this.suggestion, this.luck);
+  isServed(nowMs: number): boolean {
+    return this.own !== undefined && this.own.spec.notAfterMs > nowMs;
+  }
+
+  // A failure of the future is one of a clock that was wrong.
+  #patientUntilMs(nowMs: number): number {
     const { failure } = this;
+    return failure === undefined || failure.lastAtMs > nowMs + CLOCK_SLACK_MS ? 0 : failure.nextAtMs;
+  }
+
+  /** With patience after failures; Infinity without a certificate. */
+  renewalDueMs(): number {
+    const { own, failure } = this;
+    if (own === undefined) return Number.POSITIVE_INFINITY;
+    const renewAtMs = renewAtWithAdvice(own.spec, this.suggestion, this.luck);
     if (failure === undefined) return renewAtMs;
     const patientMs = Math.max(renewAtMs, failure.nextAtMs);
     // Shortly before the end it is tried once more, even if its turn were only tomorrow.

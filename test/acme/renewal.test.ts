@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
 import { readCertificate } from "../../src/acme/certificate.ts";
 import type { Want } from "../../src/acme/manager.ts";
 import { adviceAgainMs, alarm, lastCallsMs, pick, renewAtMs } from "../../src/acme/renewal.ts";
@@ -97,8 +98,8 @@ test("AC-20 a window in the past renews now, and tells the CA which certificate 
 
   // A mass revocation: the window moves to the past.
   ca.ari = { start: now - DAY_MS, end: now - HOUR_MS, retryAfter: "21600" };
-  const passed = await clock.until(() => certificates()[0]!.id !== first.id, HOUR_MS);
-  assert.ok(passed <= 10 * HOUR_MS, `${passed / HOUR_MS} hours`);
+  const passed = await clock.until(() => certificates()[0]!.id !== first.id, HOUR_MS / 12);
+  assert.ok(passed <= 8 * HOUR_MS, `${passed / HOUR_MS} hours`);
   assert.equal(ca.orders[1]!.replaces, ariId);
 });
 
@@ -149,12 +150,12 @@ test("AC-19 a clock that jumps 400 days makes no storm: the CA's own clock is be
   // The CA's Date does not jump with us.
   ca.now = () => real;
   clock.jump(400 * DAY_MS);
-  await clock.pass(2 * HOUR_MS, 60_000);
+  await clock.pass(2 * HOUR_MS, 600_000);
+  await wait(300);
   assert.equal(ca.issued, 30);
   assert.match(acme.status()[0]!.reason, /set this machine's clock/);
   clock.jump(-400 * DAY_MS);
-  await clock.pass(HOUR_MS, 60_000);
-  assert.equal(acme.status().filter(({ state }) => state === "valid").length, 30);
+  await clock.until(() => acme.status().every(({ state }) => state === "valid"));
   assert.equal(ca.issued, 30);
 });
 
@@ -164,9 +165,8 @@ test("AC-19 renewals that are all due at once go out at ten a minute", async (t)
   await clock.until(() => certificates().length === 40, 10);
   ca.lifeMs = 90 * DAY_MS;
   clock.advance(75 * DAY_MS);
-  await clock.pass(60_000, 5000);
-  assert.ok(ca.issued - 40 >= 5 && ca.issued - 40 <= 21, `${ca.issued - 40} in the first minute`);
-  await clock.until(() => ca.issued === 80, 5000);
+  const passed = await clock.until(() => ca.issued === 80, 1000);
+  assert.ok(passed >= 170_000, `40 renewals took ${passed} ms`);
 });
 
 test("AC-19 while the new certificate is not valid yet by our clock the old one is served", async (t) => {
@@ -175,11 +175,14 @@ test("AC-19 while the new certificate is not valid yet by our clock the old one 
   await clock.until(() => certificates().length === 1);
   const first = certificates()[0]!;
   ca.beginsInMs = 2 * HOUR_MS;
-  await clock.pass(61 * DAY_MS, 12 * HOUR_MS);
-  assert.equal(ca.issued, 2);
-  await clock.pass(HOUR_MS, 60_000);
-  const second = acme.certificates();
-  assert.ok(second.some(({ id }) => id === first.id) || second[0]!.notBeforeMs <= clock.nowMs());
+  await clock.pass(58 * DAY_MS, 12 * HOUR_MS);
+  await clock.until(() => ca.issued === 2 && acme.status()[0]!.certificate!.id !== first.id, 60_000, 5000);
+  assert.deepEqual(
+    acme.certificates().map(({ id }) => id),
+    [first.id],
+  );
+  clock.advance(3 * HOUR_MS);
+  assert.notEqual(acme.certificates()[0]!.id, first.id);
 });
 
 test("AC-11 every renewal leaves the account as it is", async (t) => {
