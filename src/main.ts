@@ -1,3 +1,4 @@
 import { main } from "./cli/main.ts";
 
-process.exitCode = await main(process.argv.slice(2));
+// Exits rather than waits: nothing that is left open may keep a process alive whose work is done.
+process.exit(await main(process.argv.slice(2)));

@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import {
   addDemoContainer,
   DEMO_CONTAINERS,
@@ -27,6 +28,10 @@ export default {
 } satisfies Command;
 
 async function start(args: readonly string[], shell: Shell): Promise<number> {
+  if (await isRunning()) {
+    shell.err("A demo is running already: end it first, or change it with waybill demo add and remove.\n");
+    return 1;
+  }
   const demo = await startDemoEngine({ socketPath: demoSocketPath(), containers: DEMO_CONTAINERS });
   // Clients of Docker let this variable win over what they are told.
   delete process.env["DOCKER_HOST"];
@@ -36,6 +41,13 @@ async function start(args: readonly string[], shell: Shell): Promise<number> {
   } finally {
     await demo.close();
   }
+}
+
+function isRunning(): Promise<boolean> {
+  const socket = connect(demoSocketPath());
+  return new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+  }).finally(() => socket.destroy());
 }
 
 const settingsOf = (endpoint: string) => [
@@ -68,7 +80,7 @@ From a second terminal, while this one goes on:
   curl -H 'Host: blog.localhost' http://localhost:${WEB_PORT}/
   npx waybill demo remove blog
 
-Everything that Waybill knows: http://localhost:${OWN_PORT}/dashboard/
+What Waybill makes of it: http://localhost:${OWN_PORT}/api/http/routers
 Ctrl-C ends it.
 
 `;
