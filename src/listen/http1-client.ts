@@ -316,6 +316,7 @@ export class Http1Client implements Client, BodySink, Timed {
         return this.#pause();
       default:
         if (body.discarding && body.received > UNREAD_MAX) return this.#stopReading();
+        if (this.#clientEnded) return this.#bodyCut(body);
         this.#checkRate(body);
     }
   }
@@ -574,11 +575,15 @@ export class Http1Client implements Client, BodySink, Timed {
     if (this.#closing) return this.#socket.destroySoon();
     if (this.#expects === HEAD && this.#held.length === 0) return this.#close();
     const body = this.#body;
-    if (this.#expects === BODY && body !== undefined && this.#held.length === 0) {
-      this.#bodyBroken(body, FAULTS["client-gone"]);
-      if (this.#exchange !== undefined && !this.#begun) this.#socket.destroy();
-    }
+    // Bytes that are held come first: they may be the rest of the body.
+    if (this.#expects === BODY && body !== undefined && this.#held.length === 0) this.#bodyCut(body);
   };
+
+  /** The client has closed its half in the middle of a body. */
+  #bodyCut(body: RequestBody): void {
+    this.#bodyBroken(body, FAULTS["client-gone"]);
+    if (this.#exchange !== undefined && !this.#begun) this.#socket.destroy();
+  }
 
   readonly #onClose = (): void => {
     this.#site.limits.remove(this);
