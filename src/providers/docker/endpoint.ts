@@ -21,11 +21,9 @@ export interface ModemOptions {
   readonly socketPath?: string;
   readonly host?: string;
   readonly port?: number;
-  readonly protocol?: "http" | "https" | "ssh";
-  readonly username?: string;
+  readonly protocol?: "http" | "https";
   readonly agent?: HttpAgent;
   readonly headers?: Record<string, string>;
-  readonly sshOptions?: Record<string, unknown>;
 }
 
 export type EngineOptions = Pick<DockerOptions, "endpoint" | "username" | "password" | "tls">;

@@ -111,6 +111,11 @@ export class Engine {
     return found as ListedContainer[];
   }
 
+  /** Ends connections that are kept open. */
+  close(): void {
+    this.endpoint.modem.agent?.destroy();
+  }
+
   async inspect(id: string): Promise<InspectedContainer> {
     return (await this.#get(`/containers/${id}/json`, LIST_MS)) as InspectedContainer;
   }

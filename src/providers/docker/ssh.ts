@@ -1,7 +1,10 @@
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { Agent } from "node:http";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import { Client, type ConnectConfig } from "ssh2";
 import type { ModemOptions } from "./endpoint.ts";
 
 const KEY_FILES = ["id_ed25519", "id_ecdsa", "id_rsa"];
@@ -14,18 +17,71 @@ export function sshOptions(url: URL, env: NodeJS.ProcessEnv): ModemOptions {
   const agent = env["SSH_AUTH_SOCK"];
   const privateKey = agent ? undefined : KEY_FILES.map((file) => read(join(folder, file))).find(Boolean);
   const known = read(join(folder, "known_hosts")) ?? "";
-  return {
-    protocol: "ssh",
+  const config: ConnectConfig = {
     host,
     port,
     username: decodeURIComponent(url.username) || (env["USER"] ?? "root"),
-    sshOptions: {
-      agent,
-      privateKey,
-      readyTimeout: 10_000,
-      hostVerifier: (key: Buffer) => isKnownHost(known, port === 22 ? host : `[${host}]:${port}`, key),
-    },
+    ...(agent && { agent }),
+    ...(privateKey && { privateKey }),
+    readyTimeout: 10_000,
+    keepaliveInterval: 15_000,
+    hostVerifier: (key: Buffer) => isKnownHost(known, port === 22 ? host : `[${host}]:${port}`, key),
   };
+  return { protocol: "http", host, port: 80, agent: new SshAgent(config) };
+}
+
+/** Speaks HTTP to the engine of another machine: one SSH connection, one `docker system dial-stdio` a request. */
+class SshAgent extends Agent {
+  readonly #config: ConnectConfig;
+  #ready: Promise<Client> | undefined;
+
+  constructor(config: ConnectConfig) {
+    super();
+    this.#config = config;
+  }
+
+  override createConnection(
+    _options: unknown,
+    done?: (error: Error | null, stream: Duplex) => void,
+  ): undefined {
+    this.#open().then(
+      (client) => done?.(null, client),
+      (error: Error) => done?.(error, undefined as never),
+    );
+    return undefined;
+  }
+
+  async #open(): Promise<Duplex> {
+    this.#ready ??= this.#connect();
+    const client = await this.#ready;
+    return new Promise((resolve, reject) => {
+      client.exec("docker system dial-stdio", (error, stream) => {
+        if (error) reject(error);
+        else resolve(stream);
+      });
+    });
+  }
+
+  #connect(): Promise<Client> {
+    const client = new Client();
+    const forget = () => {
+      this.#ready = undefined;
+    };
+    return new Promise((resolve, reject) => {
+      client.once("ready", () => resolve(client));
+      client.on("error", (error) => {
+        forget();
+        reject(error);
+      });
+      client.once("close", forget);
+      client.connect(this.#config);
+    });
+  }
+
+  override destroy(): void {
+    this.#ready?.then((client) => client.end()).catch(() => {});
+    super.destroy();
+  }
 }
 
 function read(path: string): string | undefined {

@@ -122,6 +122,7 @@ export class DockerWatch {
     } finally {
       over.abort();
       await this.#pumping?.catch(() => {});
+      engine.close();
     }
   }
 
