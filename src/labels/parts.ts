@@ -15,16 +15,9 @@ import {
   transportOptions,
 } from "../model/dynamic.ts";
 import type { Middleware } from "../model/middleware.ts";
+import { readMiddleware } from "../model/read-middleware.ts";
 import type { Node, Place } from "../schema/node.ts";
-import {
-  complain,
-  group,
-  type Options,
-  quote,
-  type Reader,
-  readOptions,
-  type Values,
-} from "../schema/option.ts";
+import { complain, quote, type Reader, readOptions } from "../schema/option.ts";
 import type { Problem, Subject } from "../schema/problem.ts";
 import { refusePaths } from "./certificates.ts";
 
@@ -146,69 +139,6 @@ function readAll<T>(
     parts.push({ name: node.name, value, node, broken: reader.failed });
   }
   return parts;
-}
-
-function readMiddleware(
-  node: Node,
-  reader: Reader,
-  registry: ReadonlyMap<string, Middleware>,
-): DeclaredMiddleware {
-  const types = [...(node.children?.values() ?? [])];
-  if (types.length !== 1) {
-    const found = types.length === 0 ? "none" : types.map((type) => type.name).join(" and ");
-    complain(reader, node.place, "bad-middleware", `expected one kind of middleware, found ${found}`);
-  }
-  const type = types[0];
-  if (type === undefined) return { type: "", options: {} };
-  const middleware = findMiddleware(type.name, registry);
-  if (middleware === undefined) {
-    const message = /^plugin$/i.test(type.name)
-      ? "Traefik's plug-ins are Go programs, which cannot run here"
-      : `there is no middleware called ${quote(type.name)}`;
-    complain(reader, type.place, "unknown-middleware", message, nearest(type.name, registry.keys()));
-    return { type: type.name, options: {} };
-  }
-  return { type: middleware.name, options: readMiddlewareOptions(type, middleware, reader) };
-}
-
-function findMiddleware(name: string, registry: ReadonlyMap<string, Middleware>): Middleware | undefined {
-  const wanted = name.toLowerCase();
-  for (const middleware of registry.values()) {
-    const names = [middleware.name, ...(middleware.aliases ?? [])];
-    if (names.some((other) => other.toLowerCase() === wanted)) return middleware;
-  }
-  return undefined;
-}
-
-function readMiddlewareOptions(node: Node, middleware: Middleware, reader: Reader): Record<string, unknown> {
-  let failed = false;
-  const own: Reader = {
-    secret: reader.secret,
-    report(problem) {
-      failed ||= problem.severity === "error";
-      reader.report(problem);
-    },
-  };
-  const kind = group(middleware.options, middleware.enabler ? { enabler: true } : {}).kind;
-  const options = kind.read(node, own, { doc: middleware.summary });
-  if (options === undefined) {
-    if (!failed)
-      complain(
-        own,
-        node.place,
-        "switched-off",
-        "is switched off, so routers that name it have no such middleware",
-      );
-    return {};
-  }
-  // Checks across options would only repeat what is known to be wrong already.
-  if (!failed) {
-    middleware.check?.(options as Values<Options>, (option, message) => {
-      const place = node.get(option)?.place ?? { ...node.place, key: `${node.place.key}.${option}` };
-      complain(own, place, "bad-value", `${option} ${message}`);
-    });
-  }
-  return options;
 }
 
 function readCertificates(section: Node | undefined, context: PartsContext): Part<TlsCertificateOptions>[] {
