@@ -46,15 +46,23 @@ export function canonicalIp(text: string): string | undefined {
   const family = readAddress(text, words);
   if (family === 0) return undefined;
   if (family === 4) return [24, 16, 8, 0].map((shift) => (words[0]! >>> shift) & 255).join(".");
-  const groups = Array.from({ length: 8 }, (_, i) =>
-    ((words[i >> 1]! >>> (i % 2 === 0 ? 16 : 0)) & 0xffff).toString(16),
-  );
-  const longest = /\b0(?::0)+\b/g;
-  const runs = [...groups.join(":").matchAll(longest)]
-    .map(([run]) => run)
-    .sort((a, b) => b.length - a.length);
-  if (runs[0] === undefined) return groups.join(":");
-  return groups.join(":").replace(new RegExp(`(?:^|:)${runs[0]}(?::|$)`), "::");
+  return formatV6(words);
+}
+
+function formatV6(words: Uint32Array): string {
+  const groups = Array.from({ length: 8 }, (_, i) => getGroup(words, i));
+  let gap = 0;
+  let gapLength = 0;
+  for (let i = 0, zeros = 0; i < 8; i++) {
+    zeros = groups[i] === 0 ? zeros + 1 : 0;
+    if (zeros <= gapLength) continue;
+    gapLength = zeros;
+    gap = i + 1 - zeros;
+  }
+  const texts = groups.map((group) => group.toString(16));
+  // A single zero is written out.
+  if (gapLength < 2) return texts.join(":");
+  return `${texts.slice(0, gap).join(":")}::${texts.slice(gap + gapLength).join(":")}`;
 }
 
 interface Range {

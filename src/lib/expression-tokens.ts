@@ -100,6 +100,6 @@ function strayCharacter(text: string, at: number): ExpressionError {
   if (character === ";") return new ExpressionError("an expression does not end with a semicolon", at);
   if (character === "/" && text[at + 1] === "*")
     return new ExpressionError("this comment is never closed", at);
-  if (character === "=") return new ExpressionError("expected a matcher, && or ||, found =", at);
+  if (character === "=") return new ExpressionError("expected && or ||, found a single =", at);
   return new ExpressionError(`${character} has no meaning here`, at);
 }

@@ -42,12 +42,19 @@ export interface ExpressionProblem {
 // Far deeper than anyone writes, far shallower than the stack.
 const DEPTH_MAX = 100;
 
+export interface ExpressionOptions {
+  /** Calls may be compared with numbers, and take numbers: circuit breakers do. */
+  readonly comparisons?: true;
+  /** A call as it may look, for problems. */
+  readonly example?: string;
+}
+
 export function parseExpression(
   text: string,
-  options: { readonly comparisons?: true } = {},
+  options: ExpressionOptions = {},
 ): { readonly tree: Expression } | { readonly problem: ExpressionProblem } {
   try {
-    return { tree: new Parser(tokenize(text), options.comparisons === true).parse() };
+    return { tree: new Parser(tokenize(text), options).parse() };
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
     return { problem: error.problem };
@@ -91,12 +98,18 @@ const OPERATOR_WORDS = new Map([
 class Parser {
   readonly #tokens: readonly Token[];
   readonly #comparisons: boolean;
+  /** What is expected where a call may stand. */
+  readonly #aCall: string;
   #next = 0;
   #depth = 0;
 
-  constructor(tokens: readonly Token[], comparisons: boolean) {
+  constructor(
+    tokens: readonly Token[],
+    { comparisons = false, example = "Name(`value`)" }: ExpressionOptions,
+  ) {
     this.#tokens = tokens;
     this.#comparisons = comparisons;
+    this.#aCall = `something such as ${example}`;
   }
 
   parse(): Expression {
@@ -134,7 +147,7 @@ class Parser {
   #primary(): Expression {
     const token = this.#peek();
     if (token.kind === "name" && !OPERATOR_WORDS.has(token.text)) return this.#comparison(this.#call());
-    if (!this.#isOperator("(")) throw this.#unexpected("a matcher such as Host(`example.com`)");
+    if (!this.#isOperator("(")) throw this.#unexpected(this.#aCall);
     if (++this.#depth > DEPTH_MAX) throw this.#error(`parentheses go deeper than ${DEPTH_MAX} levels`);
     this.#next++;
     const inside = this.#or();

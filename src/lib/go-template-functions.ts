@@ -140,7 +140,7 @@ const ROWS: readonly Row[] = [
   ...COLLECTION_FUNCTIONS,
 ];
 
-// sprig has these twice: under the plain name an error stops the program there, and here both are reported.
+// sprig has these twice, because its plain ones swallow errors. Here both report them.
 const ALSO_MUST =
   /^(?:regex\w+|to\w*Json|fromJson|append|push|prepend|chunk|compact|deepCopy|first|has|initial|last|rest|reverse|slice|uniq|without|merge|mergeOverwrite)$/;
 

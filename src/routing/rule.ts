@@ -28,7 +28,7 @@ export function parseRule(
   syntax: RuleSyntax,
 ): { readonly rule: Rule } | { readonly problem: RuleProblem } {
   if (text.trim() === "") return { problem: { message: "the rule is empty" } };
-  const parsed = parseExpression(text);
+  const parsed = parseExpression(text, { example: "Host(`example.com`)" });
   if ("problem" in parsed) return { problem: inWords(text, parsed.problem) };
   const compiler = new Compiler(text, syntax === "v2" ? V2_MATCHERS : V3_MATCHERS);
   try {
