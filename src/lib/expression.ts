@@ -44,7 +44,7 @@ const DEPTH_MAX = 100;
 
 export interface ExpressionOptions {
   /** Calls may be compared with numbers, and take numbers: circuit breakers do. */
-  readonly comparisons?: true;
+  readonly comparisons?: boolean;
   /** A call as it may look, for problems. */
   readonly example?: string;
 }
