@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { after, before, test } from "node:test";
+import { docker, eventually, sh, withoutEngine } from "./engine.ts";
+
+const skip = withoutEngine();
+const PROJECT = "waybill-e2e";
+
+function compose(folder: string, ...args: string[]): string {
+  return sh("docker-compose", [
+    "-p",
+    PROJECT,
+    "--project-directory",
+    folder,
+    "-f",
+    `${folder}/docker-compose.yml`,
+    ...args,
+  ]);
+}
+
+const down = (folder: string) => compose(folder, "down", "-v", "--remove-orphans", "-t", "1");
+
+before(() => {
+  if (skip === false) docker("build", "--network", "host", "-t", "waybill", ".");
+});
+
+test("the project's compose file serves its whoami, from the image built here", { skip }, async (t) => {
+  after(() => down("."));
+  compose(".", "up", "-d", "--no-build");
+  const body = await eventually(20, () =>
+    sh("curl", ["-sf", "-H", "Host: whoami.localhost", "http://127.0.0.1/"]),
+  );
+  assert.match(body, /^Hostname: [0-9a-f]{12}$/m);
+  assert.match(body, /^X-Forwarded-Host: whoami\.localhost$/m);
+
+  const id = compose(".", "ps", "-q", "waybill");
+  await eventually(30, () =>
+    assert.equal(docker("inspect", "-f", "{{.State.Health.Status}}", id), "healthy"),
+  );
+
+  // Nothing of ours is left running as root, and nothing can be written.
+  const [, ...users] = docker("top", id, "-eo", "uid").split("\n");
+  assert.deepEqual([...new Set(users.map((line) => line.trim()))], ["65532"]);
+  assert.throws(
+    () => docker("exec", id, "node", "-e", "require('fs').writeFileSync('/app/x', '')"),
+    /EROFS|EACCES/,
+  );
+  const megabytes = Number(docker("image", "inspect", "-f", "{{.Size}}", "waybill")) / 1e6;
+  t.diagnostic(`image size: ${megabytes.toFixed(0)} MB`);
+
+  const started = performance.now();
+  docker("stop", "-t", "30", id);
+  assert.equal(docker("inspect", "-f", "{{.State.ExitCode}}", id), "0");
+  assert.ok(performance.now() - started < 15_000, "stops within its grace time");
+});
+
+// The lines that a recipe tells people to try are run as they stand; `curl` must succeed.
+for (const file of globSync("examples/*/docker-compose.yml").sort()) {
+  const folder = dirname(file);
+  test(`the example ${basename(folder)} does what its first lines promise`, { skip }, async () => {
+    try {
+      const lines = readFileSync(file, "utf8").split("\n");
+      const promised = lines.slice(
+        0,
+        lines.findIndex((line) => !line.startsWith("#")),
+      );
+      const commands = promised.flatMap((line) => /^# {3}(.*)$/.exec(line)?.[1] ?? []);
+      const up =
+        commands.find((command) => command.startsWith("docker-compose up")) ?? "docker-compose up -d";
+      compose(folder, ...up.split(" ").slice(1), "--no-build");
+      for (const command of commands.filter((one) => !one.startsWith("docker-compose up"))) {
+        await eventually(30, () =>
+          sh("bash", ["-euo", "pipefail", "-c", command.replaceAll(/\bcurl\b/g, "curl -sSf")]),
+        );
+      }
+    } finally {
+      down(folder);
+    }
+  });
+}
