@@ -25,7 +25,7 @@ const TIER: Record<string, number> = {
   compile: 4,
   admin: 4,
   cli: 5,
-  "main.ts": 5,
+  "main.ts": 6,
   "worker.ts": 5,
 };
 

@@ -18,7 +18,9 @@ export function readMiddleware(node: Node, reader: Reader, registry: Registry): 
   if (type === undefined) return { type: "", options: {} };
   const middleware = findMiddleware(type.name, registry);
   if (middleware === undefined) {
-    const message = `there is no middleware called ${quote(type.name)}`;
+    const message = /^plugin$/i.test(type.name)
+      ? "Traefik's plug-ins are Go programs, which cannot run here"
+      : `there is no middleware called ${quote(type.name)}`;
     complain(reader, type.place, "unknown-middleware", message, nearest(type.name, registry.keys()));
     return { type: type.name, options: {} };
   }
