@@ -70,22 +70,26 @@ const LEVELS: Record<string, readonly [letters: string, color: string]> = {
   fatal: ["FTL", "31;1"],
 };
 
-/** `2026-01-31T12:00:00Z INF message key=value`: one line, whatever is in the values; a stack comes indented below it. */
+/**
+ * `2026-01-31T12:00:00Z INF message key=value`: one line, whatever is in the values. What a message shows below its
+ * first line, such as a rule with a caret, and an error's stack come indented, so that they pass for no other line.
+ */
 export function readable(json: string, isColored: boolean): string {
   const { level, time, message, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  const [first = "", ...rest] = String(message ?? "").split("\n");
   const paint = (color: string, text: string) => (isColored ? `\x1b[${color}m${text}\x1b[0m` : text);
   const [letters, color] = LEVELS[String(level)] ?? ["???", "0"];
   const parts = [
     paint("90", `${String(time).slice(0, 19)}Z`),
     paint(color, letters),
-    printable(String(message ?? ""), FIELD_MAX),
+    printable(first, FIELD_MAX),
   ];
-  let stack = "";
+  let below = indented(rest);
   for (const [name, value] of Object.entries(fields)) {
     parts.push(`${paint("36", `${printable(name)}=`)}${readableValue(value)}`);
-    if (isError(value)) stack += stackOf(value.stack);
+    if (isError(value)) below += stackOf(value.stack);
   }
-  return `${parts.join(" ")}\n${stack}`;
+  return `${parts.join(" ")}\n${below}`;
 }
 
 const FIELD_MAX = 4000;
@@ -102,8 +106,9 @@ function isError(value: unknown): value is { message: string; stack: string } {
 }
 
 function stackOf(stack: unknown): string {
-  const frames = String(stack)
-    .split("\n")
-    .filter((line) => line.startsWith("    at "));
-  return frames.map((line) => `    ${printable(line.trim())}\n`).join("");
+  const frames = String(stack).split("\n");
+  return indented(frames.filter((line) => line.startsWith("    at ")).map((line) => line.trim()));
 }
+
+const indented = (lines: readonly string[]) =>
+  lines.map((line) => `    ${printable(line, FIELD_MAX)}\n`).join("");

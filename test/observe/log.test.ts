@@ -52,7 +52,13 @@ test("a level lets itself and what is worse through", () => {
   assert.equal(logTo({ level: "WARN" }).log.isOn("info"), false);
 });
 
-test("whatever is logged, a line is one line and holds no control characters", () => {
+test("a message of several lines shows them indented", () => {
+  const { log, lines } = logTo({ format: "common" });
+  log.error({ router: "app" }, "a rule is wrong\n  Host(\n      ^");
+  assert.match(lines[0]!, /^\S+ ERR a rule is wrong router=app\n {6}Host\(\n {10}\^\n$/);
+});
+
+test("whatever is logged, nothing passes for another line and there are no control characters", () => {
   const foreign = fc.string({ unit: "binary" });
   fc.assert(
     fc.property(
@@ -64,7 +70,8 @@ test("whatever is logged, a line is one line and holds no control characters", (
         const { log, lines } = logTo({ format });
         log.info({ [`x${name}`]: value, deep: { [name]: [value] } }, message);
         assert.equal(lines.length, 1);
-        assert.match(lines[0]!, /^[^\u0000-\u001f\u007f]*\n$/);
+        assert.match(lines[0]!, /^[^\u0000-\u001f\u007f]*\n(?: {4}[^\u0000-\u001f\u007f]*\n)*$/);
+        if (format === "json") assert.equal(lines[0]!.indexOf("\n"), lines[0]!.length - 1);
       },
     ),
   );
