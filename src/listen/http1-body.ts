@@ -31,7 +31,7 @@ export class RequestBody implements BodySource {
     this.discarding = false;
     this.#sink = undefined;
     this.#left = length;
-    this.#chunks = length < 0 ? new ChunkedDecoder() : undefined;
+    this.#chunks = length < 0 ? new ChunkedDecoder(true) : undefined;
     this.#over = false;
   }
 

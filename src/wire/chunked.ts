@@ -44,8 +44,11 @@ export class ChunkedDecoder {
   #extensionBytes: number;
   #trailerBytes: number;
   #line: string;
+  readonly #ofRequest: boolean;
 
-  constructor() {
+  /** Trailers that frame a message are a fault in requests; in replies they are only dropped. */
+  constructor(ofRequest = false) {
+    this.#ofRequest = ofRequest;
     this.dataStart = 0;
     this.dataEnd = 0;
     this.at = 0;
@@ -170,6 +173,7 @@ export class ChunkedDecoder {
     const value = trimmed(line, colon + 1, line.length);
     if (colon < 1 || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) return false;
     if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) return false;
+    if (this.#ofRequest && /^(?:transfer-encoding|content-length|host)$/i.test(name)) return false;
     this.trailers ??= [];
     if (this.trailers.length >= TRAILERS_MAX * 2) return false;
     this.trailers.push(name, value);

@@ -145,6 +145,7 @@ const REFUSED: [row: string, about: string, bytes: string, status: number][] = [
   ["H1-25", "an unbalanced quote in an extension", chunked('1;a="b\r\nx\r\n0\r\n\r\n'), 400],
   ["H1-26", "extensions without end", chunked(`1;${"a".repeat(17_000)}\r\nx\r\n0\r\n\r\n`), 400],
   ["H1-28", "a trailer that is no header", chunked("1\r\nx\r\n0\r\nbad trailer\r\n\r\n"), 400],
+  ["H1-28", "a trailer that frames", chunked("1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n"), 400],
   ["H1-31", "an obfuscated Expect", post("Content-Length: 5\r\nExpect: y 100-continue\r\n"), 417],
   [
     "H1-31",
