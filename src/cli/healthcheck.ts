@@ -31,9 +31,10 @@ export default {
 // The health check of an image has no flags of its own: they are on the command line of what it checks.
 function flagsOfProcess1(shell: Shell): string[] {
   try {
-    const words = shell.readFile("/proc/1/cmdline").split("\0");
-    if (!words.some((word) => /(?:^|\/)(?:waybill|traefik)(?:\.js)?$/.test(word))) return [];
-    return words.filter((word) => word.startsWith("--"));
+    const words = shell.readFile("/proc/1/cmdline").replace(/\0$/, "").split("\0");
+    const program = words.findIndex((word) => /(?:^|\/)(?:waybill|traefik)(?:\.js)?$/.test(word));
+    const first = words.findIndex((word, index) => index > program && word.startsWith("-"));
+    return program < 0 || first < 0 ? [] : words.slice(first);
   } catch {
     return [];
   }

@@ -162,16 +162,23 @@ test("healthcheck without ping takes any answer of an entry point, and none for 
 
 test("healthcheck without options takes those of process 1", async (t) => {
   const [, port, asked] = await serve(200, t);
-  const words = [
-    "node",
-    "/usr/local/bin/waybill",
-    "--ping",
-    `--entrypoints.traefik.address=127.0.0.1:${port}`,
-    "",
-  ];
-  const { code } = await waybill(["healthcheck"], { files: { "/proc/1/cmdline": words.join("\0") } });
-  assert.equal(code, 0);
-  assert.deepEqual(asked, ["/ping"]);
+  for (const program of [
+    ["node", "/usr/local/bin/waybill"],
+    ["/usr/bin/node", "/app/bin/waybill.js", "run"],
+    ["traefik", "traefik"],
+  ]) {
+    const words = [
+      ...program,
+      "-ping",
+      "--log.level",
+      "debug",
+      `--entrypoints.traefik.address=127.0.0.1:${port}`,
+      "",
+    ];
+    const { code, err } = await waybill(["healthcheck"], { files: { "/proc/1/cmdline": words.join("\0") } });
+    assert.deepEqual([code, err], [0, ""]);
+  }
+  assert.deepEqual(asked, ["/ping", "/ping", "/ping"]);
 });
 
 test("demo add and remove say how they are used, and that no demo is running", async () => {
