@@ -10,6 +10,10 @@ export const BAD = 3;
 const EXTENSION_BYTES_MAX = 16 * 1024;
 const TRAILER_BYTES_MAX = 16 * 1024;
 const TRAILERS_MAX = 64;
+// Without the white space that RFC 9112 §7.1.1 calls bad.
+const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+const QUOTED = '"(?:[\\t !#-[\\]-~\\x80-\\xff]|\\\\[\\t -~\\x80-\\xff])*"';
+const EXTENSIONS = new RegExp(`^(?:;${TOKEN}(?:=(?:${TOKEN}|${QUOTED}))?)+$`);
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -39,8 +43,6 @@ export class ChunkedDecoder {
   #state: number;
   #left: number;
   #digits: number;
-  #quoted: boolean;
-  #escaped: boolean;
   #extensionBytes: number;
   #trailerBytes: number;
   #line: string;
@@ -56,8 +58,6 @@ export class ChunkedDecoder {
     this.#state = SIZE;
     this.#left = 0;
     this.#digits = 0;
-    this.#quoted = false;
-    this.#escaped = false;
     this.#extensionBytes = 0;
     this.#trailerBytes = 0;
     this.#line = "";
@@ -126,18 +126,19 @@ export class ChunkedDecoder {
     }
     if (byte !== 0x3b) return false;
     this.#state = EXTENSION;
+    this.#line = ";";
     return true;
   }
 
   #extension(byte: number): boolean {
     if (++this.#extensionBytes > EXTENSION_BYTES_MAX) return false;
-    if (byte === CR && !this.#quoted) {
+    if (byte === CR) {
       this.#state = SIZE_LF;
-      return true;
+      const line = this.#line;
+      this.#line = "";
+      return EXTENSIONS.test(line);
     }
-    if (this.#escaped) this.#escaped = false;
-    else if (byte === 0x5c && this.#quoted) this.#escaped = true;
-    else if (byte === 0x22) this.#quoted = !this.#quoted;
+    this.#line += String.fromCharCode(byte);
     return byte === 0x09 || (byte >= 0x20 && byte !== 0x7f);
   }
 

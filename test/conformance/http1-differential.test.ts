@@ -12,6 +12,8 @@ interface Understood {
   body: string;
 }
 
+/** By connection, because a connection's last request may be understood after its run is over. */
+const byConnection = new WeakMap<object, Understood[]>();
 let understood: Understood[] = [];
 const node = createServer(
   { requestTimeout: 300, headersTimeout: 300, connectionsCheckingInterval: 50 },
@@ -21,12 +23,16 @@ const node = createServer(
       body += chunk.toString("latin1");
     });
     request.on("end", () => {
-      understood.push({ method: request.method!, body });
+      byConnection.get(request.socket)!.push({ method: request.method!, body });
       response.end("ok");
     });
     request.on("error", () => {});
   },
 );
+node.on("connection", (socket) => {
+  understood = [];
+  byConnection.set(socket, understood);
+});
 node.on("checkContinue", (request, response) => node.emit("request", request, response));
 node.listen(0, "127.0.0.1");
 await once(node, "listening");

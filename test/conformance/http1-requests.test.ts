@@ -143,6 +143,8 @@ const REFUSED: [row: string, about: string, bytes: string, status: number][] = [
   ["H1-25", "a chunk size before a bare LF", chunked("1\nx\r\n0\r\n\r\n"), 400],
   ["H1-25", "a bare CR in an extension", chunked("1;a\rb\r\nx\r\n0\r\n\r\n"), 400],
   ["H1-25", "an unbalanced quote in an extension", chunked('1;a="b\r\nx\r\n0\r\n\r\n'), 400],
+  ["H1-25", "white space in an extension", chunked("1;\ta=b\r\nx\r\n0\r\n\r\n"), 400],
+  ["H1-25", "an extension without a name", chunked("1;\r\nx\r\n0\r\n\r\n"), 400],
   ["H1-26", "extensions without end", chunked(`1;${"a".repeat(17_000)}\r\nx\r\n0\r\n\r\n`), 400],
   ["H1-28", "a trailer that is no header", chunked("1\r\nx\r\n0\r\nbad trailer\r\n\r\n"), 400],
   ["H1-28", "a trailer that frames", chunked("1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n"), 400],
