@@ -6,6 +6,7 @@ import { ASIDE, type Lock, type Vault, VaultError } from "./vault.ts";
 
 const OTHERS = 0o077;
 const WATCH_MS = 2000;
+const LEFTOVER_MS = 3_600_000;
 
 /** A directory that only we can read. Several processes may share it, on one machine or over a network. */
 export class FileVault implements Vault {
@@ -24,6 +25,7 @@ export class FileVault implements Vault {
       await mkdir(where, { recursive: true, mode: 0o700 });
       const { mode } = await stat(where);
       if ((mode & OTHERS) !== 0) throw permissions(where, mode, "700");
+      await sweep(where);
     } catch (error) {
       throw asVaultError(error, where);
     }
@@ -91,6 +93,17 @@ export class FileVault implements Vault {
   async close(): Promise<void> {
     clearInterval(this.#watching);
     await this.#locks.close();
+  }
+}
+
+/** Takes away what killed writers left behind: nobody needs an hour for a write. */
+async function sweep(where: string): Promise<void> {
+  for (const entry of await readdir(where, { recursive: true, withFileTypes: true })) {
+    if (!entry.name.endsWith(".tmp")) continue;
+    const file = join(entry.parentPath, entry.name);
+    // Gone already: its writer lives, and is done.
+    const found = await stat(file).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > LEFTOVER_MS) await rm(file, { force: true });
   }
 }
 

@@ -160,8 +160,12 @@ export class Issuers {
     return shelf;
   }
 
-  async close(): Promise<void> {
+  /** Aborts every request to a CA. */
+  async hangUp(): Promise<void> {
     await Promise.allSettled([...this.#connections.values()].map((connection) => connection.close()));
+  }
+
+  async close(): Promise<void> {
     await Promise.allSettled([...this.#shelves.values()].map(({ vault }) => vault.close()));
   }
 }

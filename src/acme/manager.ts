@@ -113,6 +113,7 @@ export class Acme {
   async close(): Promise<void> {
     this.#stop.abort();
     this.#wake();
+    await this.#issuers.hangUp();
     await Promise.allSettled(this.#jobs);
     await this.#issuers.close();
   }
@@ -226,7 +227,7 @@ export class Acme {
       const dueMs = ticket.running
         ? Number.POSITIVE_INFINITY
         : ticket.dueAtMs(this.#holdings, issuer.cas, isWanted, nowMs);
-      this.#describe(ticket, dueMs, nowMs);
+      this.#describe(ticket, nowMs);
       const startMs = dueMs <= nowMs ? this.#startOrWait(ticket, issuer, nowMs) : dueMs;
       nextMs = Math.min(nextMs, startMs, this.#adviceDue(ticket, issuer, nowMs));
     }
@@ -255,12 +256,12 @@ export class Acme {
     this.#jobs.add(job);
   }
 
-  #describe(ticket: Ticket, dueMs: number, nowMs: number): void {
+  #describe(ticket: Ticket, nowMs: number): void {
     if (ticket.running || ticket.state === "blocked") return;
     const { failure } = ticket;
     const isServed = ticket.isServed(nowMs);
     if (isServed) ticket.state = "valid";
-    else if (dueMs === Number.POSITIVE_INFINITY) ticket.state = "covered";
+    else if (ticket.cover !== undefined) ticket.state = "covered";
     else if (failure !== undefined && ticket.state !== "parked" && ticket.state !== "elsewhere")
       ticket.state = "failed";
     if (isServed && failure === undefined) ticket.reason = "";
@@ -516,7 +517,8 @@ export class Acme {
   status(): readonly NameStatus[] {
     const nowMs = this.#clock.nowMs();
     return [...this.#tickets.values()].map((ticket) => {
-      const { resolver, names, owners, state, reason, failure, own, holdUntilMs } = ticket;
+      const { resolver, names, owners, state, reason, failure, holdUntilMs } = ticket;
+      const shown = ticket.own ?? ticket.cover;
       const nextTryAtMs = Math.max(failure?.nextAtMs ?? 0, holdUntilMs);
       return {
         resolver,
@@ -526,8 +528,8 @@ export class Acme {
         reason,
         failures: failure?.count ?? 0,
         nextTryAtMs: nextTryAtMs > nowMs ? nextTryAtMs : undefined,
-        certificate: own?.spec,
-        issuer: own?.issuer ?? "",
+        certificate: shown?.spec,
+        issuer: shown?.issuer ?? "",
         renewAtMs: ticket.renewAtMs(),
       };
     });

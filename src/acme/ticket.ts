@@ -35,6 +35,8 @@ export class Ticket {
   reason: string;
   running = false;
   own: Kept | undefined;
+  /** Another name's certificate that serves this one. */
+  cover: Kept | undefined;
   failure: Failure | undefined;
   suggestion: Suggestion | undefined;
   /** When the CA is asked for its suggestion again. */
@@ -85,9 +87,11 @@ export class Ticket {
     nowMs: number,
   ): number {
     if (this.state === "blocked") return Number.POSITIVE_INFINITY;
+    this.cover = undefined;
     if (this.forced) return this.holdUntilMs;
     if (this.isServed(nowMs)) return Math.max(this.renewalDueMs(), this.holdUntilMs);
     const cover = holdings.covering(this.names, cas, nowMs);
+    this.cover = cover;
     if (cover !== undefined) {
       // A certificate that nobody renews any more covers us only until it would have been renewed.
       return isWanted(cover) ? Number.POSITIVE_INFINITY : renewAtWithAdvice(cover.spec, undefined, this.luck);

@@ -4,14 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { createSecureContext, createServer as createTlsServer } from "node:tls";
+import { readCertificate } from "../../src/acme/certificate.ts";
 import type { LiveChallenges } from "../../src/acme/challenges.ts";
+import { FileVault } from "../../src/acme/file-vault.ts";
 import { Acme, type AcmeHost } from "../../src/acme/manager.ts";
 import type { Network } from "../../src/acme/preflight.ts";
+import { type Kept, Shelf } from "../../src/acme/shelf.ts";
 import type { Logger } from "../../src/model/host.ts";
 import { type AcmeOptions, acmeOptions } from "../../src/model/settings.ts";
 import type { CertificateSpec } from "../../src/model/snapshot.ts";
 import { Node } from "../../src/schema/node.ts";
 import { readOptions } from "../../src/schema/option.ts";
+import { selfSigned } from "./pebble.ts";
 
 /** The options of a resolver as they are without anything written, with a few of them changed. */
 export function resolverOptions(changes: Partial<AcmeOptions>): AcmeOptions {
@@ -115,4 +119,17 @@ export async function startAcme(
   t.after(() => acme.close());
   await acme.start();
   return { acme, responder, log, certificates: () => announced };
+}
+
+export async function kept(...names: string[]): Promise<Kept> {
+  const { certificate, key } = await selfSigned(names);
+  const facts = readCertificate(certificate, key);
+  return { ...facts, ca: "ca.test", names, resolver: "le", issuedAtMs: Date.now(), profile: "" };
+}
+
+export async function openShelf(folder: string) {
+  const reports: string[] = [];
+  const vault = await FileVault.open(folder);
+  const shelf = new Shelf(vault, Date.now, (entry, message) => reports.push(`${entry}: ${message}`));
+  return { shelf, reports, folder };
 }
