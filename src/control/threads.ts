@@ -25,8 +25,9 @@ export interface ThreadsHost {
   /** All the numbers of this thread are final: it is gone. */
   readonly threadGone: (thread: number) => void;
   readonly brokenMiddleware: (middleware: string, owner: string, reason: string) => void;
-  /** For tests: how long silence may last. */
+  /** How long a thread may be silent, and what it runs: for tests with threads that misbehave. */
   readonly silentMs?: number;
+  readonly script?: URL;
 }
 
 /** Nothing can be served on this entry point. */
@@ -128,7 +129,7 @@ export class Threads {
     const heartbeats = this.#heartbeats.buffer as SharedArrayBuffer;
     const thread = { index: seat.index, generation: seat.generation };
     seat.thread = new Thread(
-      SCRIPT,
+      this.#host.script ?? SCRIPT,
       {
         settings,
         thread,
