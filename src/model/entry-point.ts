@@ -78,10 +78,13 @@ const forwardedHeaders = group({
   }),
 });
 
-const proxyProtocol = group({
-  insecure: bool({ doc: "Believe the PROXY protocol header of every peer.", default: "false" }),
-  trustedIPs: list(cidr)({ doc: "Peers whose PROXY protocol header is believed." }),
-});
+const proxyProtocol = group(
+  {
+    insecure: bool({ doc: "Believe the PROXY protocol header of every peer.", default: "false" }),
+    trustedIPs: list(cidr)({ doc: "Peers whose PROXY protocol header is believed." }),
+  },
+  { enabler: true },
+);
 
 const entryPointRedirection = group({
   to: text({ doc: "Entry point, or `:port`, to go to.", required: true, example: "websecure" }),

@@ -198,7 +198,10 @@ const providers = group({
   docker: group(dockerOptions, { enabler: true })({ doc: "Containers and their labels." }),
   swarm: group(swarmOptions, { enabler: true })({ doc: "Swarm services and their labels.", refused: LATER }),
   file: group(fileOptions, { enabler: true })({ doc: "Files of dynamic configuration." }),
-  http: group(httpOptions)({ doc: "Dynamic configuration from a web address.", refused: LATER_FILE }),
+  http: group(httpOptions, { enabler: true })({
+    doc: "Dynamic configuration from a web address.",
+    refused: LATER_FILE,
+  }),
   redis: group(redisOptions, { enabler: true })({
     doc: "Dynamic configuration in Redis.",
     refused: LATER_FILE,
@@ -234,24 +237,30 @@ const eab = group({
   hmacEncoded: text({ doc: "The key that belongs to it, in base64url.", default: "", secret: true }),
 });
 
-const dnsChallenge = group({
-  provider: text({ doc: "Who runs the zone.", default: "", example: "cloudflare" }),
-  credentials: mapOf(text)({
-    doc: "The provider's variables for this resolver alone; those missing here come from the environment.",
-    secret: true,
-    added: true,
-    example: "file:/run/secrets/cf_token",
-  }),
-  resolvers: list(text)({ doc: "DNS servers to ask, instead of the system's.", example: "1.1.1.1:53" }),
-  propagation: group({
-    delayBeforeChecks: duration({ doc: "Wait before the first check.", default: "0" }),
-    disableChecks: bool({ doc: "Do not check, only wait.", default: "false" }),
-    disableANSChecks: bool({ doc: "Do not ask the authoritative servers.", default: "false" }),
-    requireAllRNS: bool({ doc: "All recursive servers must have the record.", default: "false" }),
-  })({ doc: "How we know that the record is out.", always: true }),
-  delayBeforeCheck: duration({ doc: "Old name of propagation.delayBeforeChecks." }),
-  disablePropagationCheck: bool({ doc: "Old name of propagation.disableChecks." }),
-});
+const dnsChallenge = group(
+  {
+    provider: text({ doc: "Who runs the zone.", default: "", example: "cloudflare" }),
+    credentials: mapOf(text)({
+      doc: "The provider's variables for this resolver alone; those missing here come from the environment.",
+      secret: true,
+      added: true,
+      example: "file:/run/secrets/cf_token",
+    }),
+    resolvers: list(text)({ doc: "DNS servers to ask, instead of the system's.", example: "1.1.1.1:53" }),
+    propagation: group(
+      {
+        delayBeforeChecks: duration({ doc: "Wait before the first check.", default: "0" }),
+        disableChecks: bool({ doc: "Do not check, only wait.", default: "false" }),
+        disableANSChecks: bool({ doc: "Do not ask the authoritative servers.", default: "false" }),
+        requireAllRNS: bool({ doc: "All recursive servers must have the record.", default: "false" }),
+      },
+      { enabler: true },
+    )({ doc: "How we know that the record is out.", always: true }),
+    delayBeforeCheck: duration({ doc: "Old name of propagation.delayBeforeChecks." }),
+    disablePropagationCheck: bool({ doc: "Old name of propagation.disableChecks." }),
+  },
+  { enabler: true },
+);
 
 export const acmeOptions = {
   email: text({ doc: "Where the CA reaches you.", default: "" }),
