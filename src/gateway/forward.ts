@@ -22,7 +22,8 @@ const ATTEMPTS_MAX = 3;
 export function forward(exchange: Exchange, leaf: Leaf, gateway: HttpGateway): void {
   const { connection, plan, requestBody } = exchange;
   // Copies of a request that was sent on before have the peer in it already.
-  if (connection.notAppendForwardedFor !== true && !(exchange.client instanceof InnerClient)) {
+  const hidesPeer = exchange.hidesPeer || connection.notAppendForwardedFor === true;
+  if (!hidesPeer && !(exchange.client instanceof InnerClient)) {
     appendForwardedFor(exchange.headers, connection.peerIp);
   }
   if (
@@ -36,6 +37,7 @@ export function forward(exchange: Exchange, leaf: Leaf, gateway: HttpGateway): v
   const forwarding = new Forwarding(exchange, leaf, policy, gateway);
   exchange.call = forwarding;
   if (requestBody.length === 0 || (policy === undefined && plan === undefined)) return forwarding.start();
+  if (isReplayable(exchange) && plan === undefined) return forwarding.start();
   const bytesMax = keptBytes(policy, exchange);
   if (bytesMax === 0) return forwarding.start();
   gatherRequest(exchange, bytesMax)

@@ -48,17 +48,8 @@ export default middleware({
     for (const { from, to } of status) isListed.fill(1, from, to + 1);
     const rewrites = rewritesOf(statusRewrites);
     const wanted = new Set(errorRequestHeaders.map((name) => name.toLowerCase()));
-    const asksUrl = query.includes("{url}");
-    const urlKey = {};
 
     return {
-      ...(asksUrl && {
-        onRequest(exchange) {
-          exchange.notes ??= new Map();
-          exchange.notes.set(urlKey, urlOf(exchange));
-          return undefined;
-        },
-      }),
       onResponse(exchange) {
         return isListed[exchange.status] === 1 ? page(exchange) : undefined;
       },
@@ -66,12 +57,11 @@ export default middleware({
 
     async function page(exchange: Exchange): Promise<Outcome> {
       const status = rewrites.get(exchange.status) ?? exchange.status;
-      const url = encodeURIComponent((exchange.notes?.get(urlKey) as string | undefined) ?? "");
       const target = targetOf(
         query
           .replaceAll("{status}", String(status))
           .replaceAll("{originalStatus}", String(exchange.status))
-          .replaceAll("{url}", url),
+          .replaceAll("{url}", encodeURIComponent(urlOf(exchange))),
       );
       const answer = await host.call(
         service,
@@ -106,8 +96,8 @@ function headersFor(headers: readonly string[], wanted: ReadonlySet<string>): He
   return copied;
 }
 
-function urlOf({ scheme, authority, path, query }: Exchange): string {
-  return `${scheme}://${authority}${path}${query === undefined ? "" : `?${query}`}`;
+function urlOf({ scheme, authority, askedPath, askedQuery }: Exchange): string {
+  return `${scheme}://${authority}${askedPath}${askedQuery === undefined ? "" : `?${askedQuery}`}`;
 }
 
 function targetOf(text: string): { path: string; query: string | undefined } | undefined {

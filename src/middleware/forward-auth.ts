@@ -228,7 +228,8 @@ class Question {
     put("X-Forwarded-Proto", isTls ? "https" : "http");
     put("X-Forwarded-Host", exchange.authority);
     put("X-Forwarded-Uri", exchange.path + query);
-    put("X-Forwarded-For", exchange.connection.peerIp);
+    const hops = trust ? getHeaders(headers, "x-forwarded-for").filter((value) => value !== "") : [];
+    setHeader(headers, "X-Forwarded-For", [...hops, exchange.connection.peerIp].join(", "));
     if (trust !== undefined) put("X-Forwarded-Port", portOf(exchange.authority) ?? (isTls ? "443" : "80"));
   }
 }

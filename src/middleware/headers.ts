@@ -89,6 +89,9 @@ export default middleware({
     const request = editsOf(values.customRequestHeaders, "host");
     const newHost =
       [...values.customRequestHeaders].find(([name]) => name.toLowerCase() === "host")?.[1] ?? "";
+    const hidesPeer = [...values.customRequestHeaders].some(
+      ([name, value]) => name.toLowerCase() === "x-forwarded-for" && value === "",
+    );
     const isAllowedHost = hostCheck(values);
     const reply = editsOf(values.customResponseHeaders);
     const security = new Security(values);
@@ -98,6 +101,7 @@ export default middleware({
     const onRequest: Hooks["onRequest"] = (exchange) => {
       apply(request, exchange.headers);
       if (newHost !== "") setHost(exchange, newHost);
+      if (hidesPeer) exchange.hidesPeer = true;
       return isAllowedHost === undefined || isAllowedHost(exchange) ? undefined : BAD_HOST;
     };
     const onResponse: Hooks["onResponse"] = (exchange) => {

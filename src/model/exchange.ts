@@ -57,8 +57,8 @@ export class Exchange {
   /** Without the `?`. Undefined when there is no `?` at all. */
   query: string | undefined;
   /**
-   * Without hop-by-hop headers and without Host; forwarded headers are already rebuilt, and X-Forwarded-For ends
-   * with the peer's address.
+   * Without hop-by-hop headers and without Host; forwarded headers are already rebuilt, but the peer is
+   * added to X-Forwarded-For only when the request is sent on.
    */
   headers: Headers;
   requestBody: BodySource;
@@ -80,6 +80,8 @@ export class Exchange {
   hooksRun: number;
   /** Who the request is from, once a middleware knows: for logs. */
   username: string | undefined;
+  /** A middleware wants the peer left out of X-Forwarded-For. */
+  hidesPeer: boolean;
 
   /** 0 until there is a reply. */
   status: number;
@@ -149,6 +151,7 @@ export class Exchange {
     this.leaf = undefined;
     this.hooksRun = 0;
     this.username = undefined;
+    this.hidesPeer = false;
     this.status = 0;
     this.replyHeaders = NO_HEADERS;
     this.replyBody = NO_BODY;

@@ -3,12 +3,12 @@ import { ipv6Subnet } from "../lib/ipv6-subnet.ts";
 import { bool, cidr, count, text } from "../schema/kinds.ts";
 import { group, list, type Values } from "../schema/option.ts";
 import type { Exchange } from "./exchange.ts";
-import { getHeader, isHeaderName } from "./headers.ts";
+import { getHeader, getHeaders, isHeaderName } from "./headers.ts";
 
 /** What tells clients apart, for middlewares that treat each of them by itself. */
 const strategyOptions = {
   depth: count({
-    doc: "Which address of X-Forwarded-For counts, from the right and the peer left out; 0 for the peer itself.",
+    doc: "Which address of X-Forwarded-For counts, from the right; the peer is not among them. 0 for the peer.",
     default: "0",
   }),
   excludedIPs: list(cidr)({
@@ -74,10 +74,7 @@ export function compileIpStrategy(strategy: IpStrategy | undefined): SourceOf {
   return bits === 0 ? address : (exchange) => ipv6Subnet(address(exchange), bits);
 }
 
-// Traefik appends the peer after the middlewares have run, so that its users count without it.
 function hopsOf(exchange: Exchange): string[] {
-  const told = getHeader(exchange.headers, "x-forwarded-for") ?? "";
-  const hops = told.split(",").map((hop) => canonicalIp(hop.trim()) ?? hop.trim());
-  if (hops.at(-1) === exchange.connection.peerIp) hops.pop();
-  return hops;
+  const told = getHeaders(exchange.headers, "x-forwarded-for").join(",");
+  return told.split(",").map((hop) => canonicalIp(hop.trim()) ?? hop.trim());
 }

@@ -65,7 +65,7 @@ test("forwardAuth says where the request was going", async () => {
     {
       method: "PUT",
       url: "https://app.test:8443/a%20b?c=d",
-      headers: ["X-Forwarded-For", "9.9.9.9, 203.0.113.7"],
+      headers: ["X-Forwarded-For", "9.9.9.9"],
     },
   );
   assert.equal(getHeader(asked.headers, "x-forwarded-method"), "PUT");
@@ -98,7 +98,7 @@ test("HD-08 forwardAuth sends headers, but neither body nor framing nor hop-by-h
 
 const SPOOFED = [
   "X-Forwarded-For",
-  "1.1.1.1, 203.0.113.7",
+  "1.1.1.1",
   "X-Forwarded-Proto",
   "https",
   "X-Forwarded-Host",
@@ -113,7 +113,8 @@ const SPOOFED = [
 
 test("forwardAuth with trustForwardHeader passes on what the entry point let in", async () => {
   const { asked } = await ask({ trustForwardHeader: "true" }, { headers: [...SPOOFED] });
-  for (let i = 0; i < SPOOFED.length; i += 2)
+  assert.equal(getHeader(asked.headers, "x-forwarded-for"), "1.1.1.1, 203.0.113.7", "with the peer added");
+  for (let i = 2; i < SPOOFED.length; i += 2)
     assert.equal(getHeader(asked.headers, SPOOFED[i]!.toLowerCase()), SPOOFED[i + 1]);
   const { asked: bare } = await ask({ trustForwardHeader: "true" }, {});
   assert.equal(getHeader(bare.headers, "x-forwarded-uri"), "/", "what is missing is filled in");

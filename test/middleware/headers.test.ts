@@ -30,6 +30,7 @@ test("customRequestHeaders can leave X-Forwarded-For out", async () => {
     { headers: ["X-Forwarded-For", "203.0.113.7"] },
   );
   assert.deepEqual(exchange.headers, []);
+  assert.equal(exchange.hidesPeer, true, "nor is the peer added later");
 });
 
 test("customResponseHeaders sets, replaces and removes headers of the reply", async () => {
