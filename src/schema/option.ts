@@ -204,10 +204,10 @@ export function mapOf<T>(of: KindMaker<T>): KindMaker<ReadonlyMap<string, T>> {
         complain(reader, node.place, "bad-value", message);
       }
       for (const child of node.children?.values() ?? []) {
-        for (const [name, leaf] of element.form === "scalar"
-          ? dottedNames(child.name, child)
-          : ([[child.name, child]] as const)) {
-          const value = element.read(leaf, reader, about);
+        const named: [string, Node][] =
+          element.form === "scalar" ? dottedNames(child.name, child) : [[child.name, child]];
+        for (const [name, found] of named) {
+          const value = element.read(found, reader, about);
           if (value !== undefined) values.set(name, value);
         }
       }
@@ -229,7 +229,7 @@ function dottedNames(name: string, node: Node): [string, Node][] {
   const isSpelledWithDots = node.place.source === "label" || node.place.source === "flag";
   if (node.children === undefined || !isSpelledWithDots) return [[name, node]];
   const inside = [...node.children.values()].flatMap((child) => dottedNames(`${name}.${child.name}`, child));
-  return node.value === undefined ? inside : [[name, node], ...inside];
+  return node.value === undefined ? inside : [[name, leaf(name, node.place, String(node.value))], ...inside];
 }
 
 /** Options under fixed names. With `enabler`, its bare name switches it on: `tls=true`. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { bool, choice, count, duration, int, text } from "../../src/schema/kinds.ts";
+import { Node } from "../../src/schema/node.ts";
 import { group, list, mapOf, redact } from "../../src/schema/option.ts";
 import { read, tree, type Written } from "./harness.ts";
 
@@ -61,6 +62,23 @@ test("a list is one text with commas, or a list; empty parts are left out", () =
   assert.deepEqual(read(OPTIONS, { tags: "a, b,,c ," }).values.tags, ["a", "b", "c"]);
   assert.deepEqual(read(OPTIONS, { tags: ["a,b", "c"] }).values.tags, ["a,b", "c"]);
   assert.deepEqual(read(OPTIONS, { tags: "" }).values.tags, []);
+});
+
+test("a name with a dot is one name where labels spell it, beside the name without", () => {
+  const root = new Node("", { source: "label", key: "" });
+  const place = (key: string) => ({ source: "label", key }) as const;
+  const extra = root.child("extra", place("extra"));
+  extra.child("X-Foo", place("extra.X-Foo")).value = "a";
+  extra.child("X-Foo", place("extra.X-Foo")).child("Bar", place("extra.X-Foo.Bar")).value = "b";
+  const { values, problems } = read(OPTIONS, root);
+  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    [...values.extra],
+    [
+      ["X-Foo", "a"],
+      ["X-Foo.Bar", "b"],
+    ],
+  );
 });
 
 test("what is of another shape is a problem, never a guess", () => {
