@@ -1,32 +1,18 @@
 import assert from "node:assert/strict";
-import { execFile, execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { promisify } from "node:util";
 import { type DockerState, DockerWatch } from "../../src/providers/docker/watch.ts";
+import {
+  docker as command,
+  BUSYBOX_IMAGE as IMAGE,
+  importBusybox,
+  skipWithoutContainers,
+} from "../busybox-image.ts";
 import { faults, read, urls } from "../labels/helper.ts";
 
-const run = promisify(execFile);
-const docker = async (...args: string[]) => (await run("docker", args)).stdout.trim();
+const docker = (...args: string[]) => command(args);
+const options = skipWithoutContainers();
 
-const BUSYBOX = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path));
-const IMAGE = "waybill-test-busybox";
 const PREFIX = `waybill-test-${process.pid}`;
-
-const missing = reasonToSkip();
-const options = missing === undefined || process.env["CI"] === "true" ? {} : { skip: missing };
-
-function reasonToSkip(): string | undefined {
-  if (BUSYBOX === undefined) return "needs a static busybox to make an image of";
-  try {
-    execFileSync("docker", ["version"], { stdio: "ignore" });
-    return undefined;
-  } catch {
-    return "needs a Docker engine and the docker command";
-  }
-}
 
 let watch: DockerWatch | undefined;
 let last: DockerState | undefined;
@@ -34,8 +20,7 @@ let changed: (() => void) | undefined;
 
 before(async () => {
   if ("skip" in options) return;
-  assert.equal(missing, undefined);
-  await importImage();
+  await importBusybox();
   const log = { debug() {}, info() {}, warn() {}, error() {} };
   watch = new DockerWatch(
     {
@@ -67,25 +52,6 @@ after(async () => {
   const networks = await docker("network", "ls", "-q", "--filter", `name=${PREFIX}`);
   if (networks !== "") await docker("network", "rm", ...networks.split("\n"));
 });
-
-/** A file system with nothing but busybox, serving its own name on port 80. */
-async function importImage(): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "waybill-image-"));
-  for (const name of ["bin", "www", "tmp"]) mkdirSync(join(folder, name));
-  cpSync(BUSYBOX!, join(folder, "bin/busybox"));
-  for (const name of ["sh", "httpd", "test", "touch", "rm", "hostname", "sleep"]) {
-    symlinkSync("busybox", join(folder, "bin", name));
-  }
-  const serve = "hostname > /www/index.html; exec httpd -f -p 80 -h /www";
-  const changes = ["EXPOSE 80", `CMD ["/bin/sh","-c",${JSON.stringify(serve)}]`].flatMap((change) => [
-    "-c",
-    change,
-  ]);
-  await run("tar", ["-C", folder, "-cf", `${folder}.tar`, "."]);
-  await docker("import", ...changes, `${folder}.tar`, IMAGE);
-  rmSync(folder, { recursive: true });
-  rmSync(`${folder}.tar`);
-}
 
 /** Starts `<prefix>-<name>` with further words for `docker run`. */
 function start(name: string, ...words: string[]): Promise<string> {
