@@ -267,7 +267,11 @@ export class RouterBook {
     for (const written of excluded) {
       if (model.middlewares.some((name) => takesOut(written, name))) continue;
       const message = `-${written} takes nothing out: entry point ${model.name} has no middleware of that name`;
-      judged.warn("middlewares", "nothing-excluded", message, nearest(written, model.middlewares));
+      const near = nearest(
+        written,
+        model.middlewares.map((name) => name.slice(0, name.lastIndexOf("@"))),
+      );
+      judged.warn("middlewares", "nothing-excluded", message, near && `-${near}`);
     }
     const kept = model.middlewares.filter((name) => !excluded.some((written) => takesOut(written, name)));
     const resolved = this.#middlewares.resolve(kept, provider, judged.subject, judged.at("middlewares"));

@@ -21,6 +21,7 @@ export interface ThreadsHost {
   readonly servers: SharedArrayBuffer;
   readonly cells: ServerCells;
   readonly meter: (thread: number, message: MeterMessage) => void;
+  readonly requests: HearRequests;
   readonly threadStarted: (thread: number) => void;
   /** All the numbers of this thread are final: it is gone. */
   readonly threadGone: (thread: number) => void;
@@ -46,15 +47,19 @@ export class Threads {
   readonly #seats: Seat[];
   readonly #heartbeats: Int32Array;
   readonly #requestCount = new SharedArrayBuffer(4);
+  /** `TrafficCells`. */
+  readonly traffic: SharedArrayBuffer;
   readonly #watch: NodeJS.Timeout;
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #ports: ReadonlyMap<string, number> = new Map();
   #listening = false;
   #stopping = false;
   #terminating = false;
+  #watched = false;
 
   constructor(count: number, host: ThreadsHost) {
     this.#host = host;
+    this.traffic = TrafficCells.memory(count);
     this.#heartbeats = new Int32Array(new SharedArrayBuffer(4 * count));
     this.#seats = Array.from({ length: count }, (_, index) => new Seat(index));
     this.#watch = setInterval(() => this.#lookForStuck(), HEARTBEAT_MS);
@@ -117,6 +122,12 @@ export class Threads {
     for (const { thread } of this.#seats) thread?.send({ kind: "reopen" });
   }
 
+  /** Whether threads send samples of the requests they have answered. */
+  watchRequests(on: boolean): void {
+    this.#watched = on;
+    for (const { thread } of this.#seats) thread?.send({ kind: "watch-requests", on });
+  }
+
   releaseMeters(thread: number, ids: readonly number[]): void {
     this.#seats[thread]?.thread?.send({ kind: "meter", release: { ids } });
   }
@@ -137,6 +148,7 @@ export class Threads {
         heartbeats,
         servers,
         requestCount: this.#requestCount,
+        traffic: this.traffic,
       },
       {
         heard: (_, message) => this.#heard(seat, message),
@@ -146,6 +158,7 @@ export class Threads {
     );
     seat.thread.send({ kind: "configure", change: changeBetween(EMPTY_SNAPSHOT, this.#snapshot) });
     if (this.#terminating) seat.thread.send({ kind: "terminating" });
+    if (this.#watched) seat.thread.send({ kind: "watch-requests", on: true });
   }
 
   #listen(seat: Seat): Promise<ReadonlyMap<string, number>> {
@@ -167,6 +180,9 @@ export class Threads {
         break;
       case "meter":
         this.#host.meter(seat.index, message.message);
+        break;
+      case "requests":
+        this.#host.requests(message.samples, message.dropped);
         break;
       case "broken-middleware":
         this.#host.brokenMiddleware(message.middleware, message.owner, message.reason);
