@@ -13,6 +13,7 @@ import { ServerCells } from "../model/server-cells.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { applyChange, EMPTY_SNAPSHOT, type SnapshotChange } from "../model/snapshot-change.ts";
 import { type FromThread, HEARTBEAT_MS, type ThreadStart, type ToThread } from "../model/thread-messages.ts";
+import { TrafficCells } from "../model/traffic.ts";
 import { Meter } from "../observe/meter.ts";
 import { Acceptor } from "../tls/acceptor.ts";
 import { ServersUpstream } from "../upstream/upstream.ts";
@@ -22,6 +23,7 @@ import { Fetcher } from "./fetch.ts";
 import { internalServices, type ThreadState } from "./internal-services.ts";
 import type { Tools } from "./middlewares.ts";
 import { RequestObserver } from "./observer.ts";
+import { RequestTail } from "./request-tail.ts";
 import { transportTls } from "./upstream-tls.ts";
 
 const NO_ROUTES: RouteTable = { match: () => undefined };
@@ -33,6 +35,7 @@ export class DataPlane {
   readonly #limits = new TimeLimits();
   readonly #meter: Meter;
   readonly #observer: RequestObserver;
+  readonly #tail: RequestTail;
   readonly #gateway: HttpGateway;
   readonly #compiler: Compiler;
   readonly #entryPoints: EntryPoint[] = [];
@@ -47,7 +50,11 @@ export class DataPlane {
     this.#send = send;
     this.#log = logTo(send);
     this.#meter = new Meter((message) => send({ kind: "meter", message }));
-    this.#observer = new RequestObserver(settings, this.#meter, this.#log, counterIn(start.requestCount));
+    this.#tail = new RequestTail((samples, dropped) => send({ kind: "requests", samples, dropped }));
+    this.#observer = new RequestObserver(settings, this.#meter, this.#log, counterIn(start.requestCount), {
+      traffic: new TrafficCells(start.traffic, thread.index),
+      tail: this.#tail,
+    });
     this.#gateway = new HttpGateway(NO_ROUTES, this.#observer);
     this.#state = {
       terminating: false,
@@ -82,6 +89,8 @@ export class DataPlane {
         return this.#meter.release(message.release.ids);
       case "reopen":
         return this.#observer.reopen();
+      case "watch-requests":
+        return this.#tail.watch(message.on);
     }
   }
 

@@ -3,21 +3,33 @@ import type { Connection, Exchange } from "../model/exchange.ts";
 import type { Fault } from "../model/fault.ts";
 import type { Logger } from "../model/host.ts";
 import type { Settings } from "../model/settings.ts";
+import type { TrafficCells } from "../model/traffic.ts";
 import { AccessLogFormat } from "../observe/access-log.ts";
 import { LineSink } from "../observe/line-sink.ts";
 import type { Meter } from "../observe/meter.ts";
 import { RequestMetrics } from "../observe/request-metrics.ts";
+import type { RequestTail } from "./request-tail.ts";
 
 /** Writes down what came of requests, as far as the settings ask for it. */
 export class RequestObserver implements Observer {
   readonly metrics: RequestMetrics | undefined;
   readonly #log: Logger;
+  readonly #traffic: TrafficCells;
+  readonly #tail: RequestTail;
   readonly #access: { readonly format: AccessLogFormat; readonly sink: LineSink } | undefined;
 
   /** `nextCount` numbers the requests of the whole process. */
-  constructor(settings: Settings, meter: Meter, log: Logger, nextCount: () => number) {
+  constructor(
+    settings: Settings,
+    meter: Meter,
+    log: Logger,
+    nextCount: () => number,
+    { traffic, tail }: { readonly traffic: TrafficCells; readonly tail: RequestTail },
+  ) {
     const { accessLog } = settings;
     this.#log = log;
+    this.#traffic = traffic;
+    this.#tail = tail;
     this.metrics = makeMetrics(settings, meter);
     if (accessLog !== undefined) {
       const failed = (error: Error) => log.error({ err: error }, "the access log cannot be written");
@@ -30,13 +42,22 @@ export class RequestObserver implements Observer {
 
   done(exchange: Exchange): void {
     this.metrics?.done(exchange);
+    if (exchange.route?.service.name.endsWith("@internal") !== true) this.#look(exchange);
     if (this.#access === undefined || exchange.route?.accessLog === false) return;
     const line = this.#access.format.line(exchange);
     if (line !== undefined) this.#access.sink.write(line);
   }
 
+  #look(exchange: Exchange): void {
+    const durationMs = performance.now() - exchange.startedAtMs;
+    const { status, requestBytes, replyBytes, fault } = exchange;
+    this.#traffic.count(status, durationMs, requestBytes, replyBytes, fault !== undefined);
+    this.#tail.done(exchange);
+  }
+
   refused(connection: Connection, fault: Fault, detail: string): void {
     const { entryPoint, peerIp } = connection;
+    this.#traffic.count(fault.status, 0, 0, 0, true);
     this.#log.debug({ entryPoint, client: peerIp, fault: fault.code, detail }, "a request was refused");
   }
 

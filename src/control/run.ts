@@ -29,6 +29,7 @@ export async function run(
     registry,
     makePages,
     version,
+    inForce: loaded.sources,
     env: process.env,
     placeOf,
     readFile: (path) => readFileSync(path, "utf8"),

@@ -6,8 +6,11 @@ import type { Report, ServerState } from "../model/report.ts";
 import type { ServerCells } from "../model/server-cells.ts";
 import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
+import type { TrafficTotals } from "../model/traffic.ts";
 import type { MeterReader } from "../observe/meter-reader.ts";
 import { renderPrometheus } from "../observe/prometheus.ts";
+import type { SettingInForce } from "../settings/in-force.ts";
+import type { HearRequests } from "./request-feed.ts";
 
 /** What the proxy's own pages are made from. */
 export interface Runtime {
@@ -21,6 +24,15 @@ export interface Runtime {
   servers(): readonly ServerState[];
   certificates(): readonly CertificateView[];
   metrics(): string;
+  /** Every option in force, with where it was said. */
+  readonly inForce: readonly SettingInForce[];
+  /** By entry point: the port it really has, once it listens. */
+  ports(): ReadonlyMap<string, number>;
+  traffic(): TrafficTotals;
+  /** Samples of requests as they come. Gives the function that ends it, as the next one does. */
+  onRequests(hear: HearRequests): () => void;
+  /** Told after every configuration. */
+  onReport(hear: (report: Report) => void): () => void;
 }
 
 /** Makes the handler of the proxy's own pages: handed in, because the pages know the runtime and not the other way. */

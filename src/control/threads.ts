@@ -5,6 +5,8 @@ import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { changeBetween, EMPTY_SNAPSHOT, type SnapshotChange } from "../model/snapshot-change.ts";
 import { type FromThread, HEARTBEAT_MS } from "../model/thread-messages.ts";
+import { TrafficCells } from "../model/traffic.ts";
+import type { HearRequests } from "./request-feed.ts";
 import { Thread } from "./thread.ts";
 
 const SCRIPT = new URL(`../worker${import.meta.filename.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
@@ -21,7 +23,7 @@ export interface ThreadsHost {
   readonly servers: SharedArrayBuffer;
   readonly cells: ServerCells;
   readonly meter: (thread: number, message: MeterMessage) => void;
-  readonly requests: HearRequests;
+  readonly requests?: HearRequests;
   readonly threadStarted: (thread: number) => void;
   /** All the numbers of this thread are final: it is gone. */
   readonly threadGone: (thread: number) => void;
@@ -182,7 +184,7 @@ export class Threads {
         this.#host.meter(seat.index, message.message);
         break;
       case "requests":
-        this.#host.requests(message.samples, message.dropped);
+        this.#host.requests?.(message.samples, message.dropped);
         break;
       case "broken-middleware":
         this.#host.brokenMiddleware(message.middleware, message.owner, message.reason);

@@ -6,15 +6,18 @@ import type { Report } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { EMPTY_SNAPSHOT } from "../model/snapshot-change.ts";
+import { readTraffic } from "../model/traffic.ts";
 import { MeterReader } from "../observe/meter-reader.ts";
 import type { Place } from "../schema/node.ts";
 import { readSecret } from "../schema/secrets.ts";
+import type { SettingInForce } from "../settings/in-force.ts";
 import { makeDefaultCertificate } from "../tls/self-signed.ts";
 import { AdminServer } from "./admin-server.ts";
 import { Configurator } from "./configurator.ts";
 import { type ProviderHost, type RunningProvider, startDocker } from "./docker.ts";
 import { startFiles } from "./files.ts";
 import { HealthChecks } from "./health.ts";
+import { RequestFeed } from "./request-feed.ts";
 import { type MakePages, metricsText, type Runtime, serverStates } from "./runtime.ts";
 import { Slots } from "./slots.ts";
 import { Threads } from "./threads.ts";
@@ -30,6 +33,8 @@ export interface Surroundings {
   readonly registry: ReadonlyMap<string, Middleware>;
   readonly makePages: MakePages;
   readonly version: string;
+  /** For the settings page. */
+  readonly inForce?: readonly SettingInForce[];
   readonly env: NodeJS.ProcessEnv;
   readonly placeOf: (option: string) => Place;
   readonly readFile: (path: string) => string;
@@ -42,6 +47,8 @@ export class Waybill {
   readonly #threads: Threads;
   readonly #meters = new MeterReader();
   readonly #health: HealthChecks;
+  readonly #requests = new RequestFeed((on) => this.#threads.watchRequests(on));
+  readonly #reportHearers = new Set<(report: Report) => void>();
   readonly #startedAtMs = Date.now();
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #report: Report | undefined;
@@ -61,6 +68,7 @@ export class Waybill {
       servers: this.#slots.memory,
       cells: this.#slots.cells,
       meter: (thread, message) => this.#meters.receive(thread, message),
+      requests: (samples, dropped) => this.#requests.hear(samples, dropped),
       threadStarted: (thread) => this.#meters.add(thread, (ids) => this.#threads.releaseMeters(thread, ids)),
       threadGone: (thread) => this.#meters.remove(thread),
       brokenMiddleware: (middleware, owner, reason) =>
@@ -88,6 +96,7 @@ export class Waybill {
         this.#report = report;
         this.#threads.publish(snapshot, change);
         this.#health.follow(snapshot);
+        for (const hear of this.#reportHearers) hear(report);
       },
     });
     this.#configurator = configurator;
@@ -169,6 +178,14 @@ export class Waybill {
       servers: () => serverStates(this.#snapshot, this.#slots.cells),
       certificates: () => [],
       metrics: () => metricsText(this.#meters),
+      inForce: this.#around.inForce ?? [],
+      ports: () => this.#threads.ports,
+      traffic: () => readTraffic(this.#threads.traffic),
+      onRequests: (hear) => this.#requests.listen(hear),
+      onReport: (hear) => {
+        this.#reportHearers.add(hear);
+        return () => void this.#reportHearers.delete(hear);
+      },
     };
   }
 }

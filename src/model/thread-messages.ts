@@ -2,6 +2,7 @@ import type { Logger, ThreadId } from "./host.ts";
 import type { MeterMessage, MeterRelease } from "./metrics.ts";
 import type { Settings } from "./settings.ts";
 import type { SnapshotChange } from "./snapshot-change.ts";
+import type { RequestSample } from "./traffic.ts";
 
 /** What a data-plane thread is given when it starts. Everything in it survives a structured clone. */
 export interface ThreadStart {
@@ -14,6 +15,8 @@ export interface ThreadStart {
   readonly servers: SharedArrayBuffer;
   /** One number: requests of the whole process, for the access log. */
   readonly requestCount: SharedArrayBuffer;
+  /** `TrafficCells`. */
+  readonly traffic: SharedArrayBuffer;
 }
 
 export type ToThread =
@@ -26,7 +29,9 @@ export type ToThread =
   | { readonly kind: "drain"; readonly graceMs: number }
   | { readonly kind: "meter"; readonly release: MeterRelease }
   /** Open log files again: somebody else has rotated them. */
-  | { readonly kind: "reopen" };
+  | { readonly kind: "reopen" }
+  /** Somebody watches requests as they come, or nobody any more. */
+  | { readonly kind: "watch-requests"; readonly on: boolean };
 
 export type FromThread =
   /** By entry point: the port it really has. */
@@ -47,7 +52,9 @@ export type FromThread =
       readonly fields: Record<string, unknown>;
       readonly message: string;
     }
-  | { readonly kind: "meter"; readonly message: MeterMessage };
+  | { readonly kind: "meter"; readonly message: MeterMessage }
+  /** `dropped`: how many more there were than anyone can read. */
+  | { readonly kind: "requests"; readonly samples: readonly RequestSample[]; readonly dropped: number };
 
 /** Twice a second. */
 export const HEARTBEAT_MS = 500;
