@@ -14,7 +14,7 @@ FROM node:26-slim
 LABEL org.opencontainers.image.title="Waybill" \
       org.opencontainers.image.description="Label a container and it is routed, protected and served over HTTPS." \
       org.opencontainers.image.licenses="MIT"
-ENV NODE_ENV=production
+ENV NODE_ENV=production WAYBILL_USER=65532
 COPY --from=build /src/package.json /app/package.json
 COPY --from=build /src/node_modules /app/node_modules
 COPY --from=build /src/bin /app/bin

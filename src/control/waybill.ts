@@ -17,6 +17,7 @@ import { Configurator } from "./configurator.ts";
 import { type ProviderHost, type RunningProvider, startDocker } from "./docker.ts";
 import { startFiles } from "./files.ts";
 import { HealthChecks } from "./health.ts";
+import { dropPrivileges } from "./privileges.ts";
 import { RequestFeed } from "./request-feed.ts";
 import { type MakePages, metricsText, type Runtime, serverStates } from "./runtime.ts";
 import { Slots } from "./slots.ts";
@@ -102,6 +103,7 @@ export class Waybill {
     this.#configurator = configurator;
     configurator.apply();
     await this.#startProviders(configurator);
+    dropPrivileges(settings, log);
     await this.#threads.start();
     this.#tickets = setInterval(() => configurator.renewTickets(), TICKETS_MS);
     this.#tickets.unref();

@@ -497,6 +497,24 @@ export const settingsOptions = {
       dashboard: bool({ doc: "Serve the dashboard.", default: "true" }),
       basePath: text({ doc: "Path under which both are.", default: "/" }),
       dashboardName: text({ doc: "Name shown in the dashboard.", default: "" }),
+      allowedHosts: list(text)({
+        doc: "Host names under which `api.insecure` answers, beside addresses, names without a dot, and names under localhost, local, lan, internal and home.arpa.",
+        example: "proxy.example.com",
+        added: true,
+      }),
+      auth: group({
+        token: text({
+          doc: "API and dashboard ask for this token, as a password or as `Authorization: Bearer`.",
+          default: "",
+          secret: true,
+          added: true,
+        }),
+        users: list(text)({
+          doc: "API and dashboard ask for one of these users: `name:hash`, made by htpasswd or `waybill hash`.",
+          secret: true,
+          added: true,
+        }),
+      })({ doc: "A login of their own for API and dashboard, however they are reached.", added: true }),
       debug: bool({
         doc: "Profiles of the running program.",
         default: "false",
@@ -526,6 +544,12 @@ export const settingsOptions = {
   metrics: metrics({ doc: "Numbers for others to gather." }),
   tracing: tracing({ doc: "Spans of requests.", refused: LATER }),
   serversTransport: transportDefaults,
+  user: text({
+    doc: "Number of the user to become after the start as root, as the image asks for; 0 or empty to stay root.",
+    default: "",
+    added: true,
+    example: "65532",
+  }),
   threads: count({
     doc: "Threads that serve requests; 0 for one a processor, at most 8.",
     default: "0",

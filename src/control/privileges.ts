@@ -1,0 +1,86 @@
+import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { parseAddress } from "../model/entry-point.ts";
+import type { Logger } from "../model/host.ts";
+import type { Settings } from "../model/settings.ts";
+
+/** What of the process this needs; tests give their own. */
+export interface Rights {
+  readonly getuid: () => number;
+  readonly setgroups: (groups: readonly number[]) => void;
+  readonly setgid: (id: number) => void;
+  readonly setuid: (id: number) => void;
+}
+
+/** Undefined where there are no users, as on Windows. */
+export function ownRights(): Rights | undefined {
+  const { getuid, setgroups, setgid, setuid } = process;
+  return getuid && setgroups && setgid && setuid ? { getuid, setgroups, setgid, setuid } : undefined;
+}
+
+/**
+ * Becomes the user that the settings name, once everything has been read that only root can read. The engine's socket
+ * stays open to us through its group, and what we write is handed over first. Stays root, and says why, where the
+ * user could not serve.
+ */
+export function dropPrivileges(
+  settings: Settings,
+  log: Logger,
+  rights: Rights | undefined = ownRights(),
+): void {
+  if (settings.user === "" || rights === undefined || rights.getuid() !== 0) return;
+  const user = Number(settings.user);
+  if (user === 0) return;
+  const port = portForRootAlone(settings);
+  if (port !== undefined) {
+    log.warn({ port }, "staying root: another user may not listen on this port here");
+    return;
+  }
+  try {
+    for (const path of pathsWeWrite(settings)) handOver(path, user);
+    const group = socketGroup(settings);
+    // The order matters: once the user is changed the groups cannot be.
+    rights.setgroups(group === undefined ? [] : [group]);
+    rights.setgid(user);
+    rights.setuid(user);
+    log.info({ user, ...(group !== undefined && { engineGroup: group }) }, "no longer root");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn({ user, reason }, "staying root: the user could not be changed");
+  }
+}
+
+/** The first port of an entry point that only root may listen on. */
+function portForRootAlone({ entryPoints }: Settings): number | undefined {
+  const first = Number(readFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start", "utf8"));
+  const ports = [...entryPoints.values()].map(({ address }) => parseAddress(address)?.port ?? 0);
+  return ports.find((port) => port !== 0 && port < first);
+}
+
+function socketGroup({ providers }: Settings): number | undefined {
+  const endpoint = (providers.docker ?? providers.swarm)?.endpoint ?? "";
+  if (!endpoint.startsWith("unix://")) return undefined;
+  try {
+    return statSync(endpoint.slice("unix://".length)).gid;
+  } catch {
+    return undefined;
+  }
+}
+
+function pathsWeWrite({ certificatesResolvers, log, accessLog }: Settings): string[] {
+  const stores = [...certificatesResolvers.values()].flatMap(({ acme }) =>
+    acme === undefined ? [] : [acme.storage],
+  );
+  for (const store of stores) if (!existsSync(store)) mkdirSync(store, { recursive: true, mode: 0o700 });
+  return [...stores, log.filePath, accessLog?.filePath ?? ""].filter(
+    (path) => path !== "" && existsSync(path),
+  );
+}
+
+// Only what is root's: a volume that somebody else owns is theirs on purpose. Links are never followed.
+function handOver(path: string, user: number): void {
+  const stat = lstatSync(path);
+  if (stat.isSymbolicLink() || stat.uid !== 0) return;
+  chownSync(path, user, user);
+  if (stat.isDirectory()) for (const name of readdirSync(path)) handOver(join(path, name), user);
+}
