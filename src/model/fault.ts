@@ -92,6 +92,12 @@ const CATALOGUE = {
   "no-address": fault(502, "proxy", "never", "The container has no address the proxy can use."),
   "no-port": fault(502, "proxy", "never", "The container exposes no port and no label names one."),
   "refused-by-middleware": fault(403, "proxy", "never", "A middleware refused the request."),
+  "circuit-open": fault(
+    503,
+    "proxy",
+    "never",
+    "A circuit breaker is open: the service failed too often just before.",
+  ),
   "auth-failed": fault(502, "proxy", "never", "The authentication service gave no usable answer."),
   "auth-timeout": fault(504, "proxy", "never", "The authentication service did not answer in time."),
   overloaded: fault(503, "proxy", "never", "The proxy is at one of its own limits."),
