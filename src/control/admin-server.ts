@@ -13,11 +13,12 @@ const FOLDERS = [tmpdir(), "/dev/shm", "/run"];
  */
 export class AdminServer {
   readonly path: string;
-  readonly #folder: string;
+  /** Its folder, for nobody else. */
+  readonly folder: string;
   readonly #server: Server;
 
   private constructor(folder: string, server: Server) {
-    this.#folder = folder;
+    this.folder = folder;
     this.path = join(folder, "admin.sock");
     this.#server = server;
   }
@@ -44,7 +45,7 @@ export class AdminServer {
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

@@ -21,7 +21,7 @@ export function ownRights(): Rights | undefined {
 /**
  * Becomes the user that the settings name, once everything has been read that only root can read. The engine's socket
  * stays open to us through its group, and what we write is handed over first. Stays root, and says why, where the
- * user could not serve.
+ * user could not serve. `ownPaths` were made by us since the start.
  */
 export function dropPrivileges(
   settings: Settings,
@@ -37,7 +37,7 @@ export function dropPrivileges(
     return;
   }
   try {
-    for (const path of pathsWeWrite(settings)) handOver(path, user);
+    for (const path of [...ownPaths, ...pathsWeWrite(settings)]) handOver(path, user);
     const group = socketGroup(settings);
     // The order matters: once the user is changed the groups cannot be.
     rights.setgroups(group === undefined ? [] : [group]);

@@ -103,7 +103,7 @@ export class Waybill {
     this.#configurator = configurator;
     configurator.apply();
     await this.#startProviders(configurator);
-    dropPrivileges(settings, log);
+    dropPrivileges(settings, log, this.#admin === undefined ? [] : [this.#admin.folder]);
     await this.#threads.start();
     this.#tickets = setInterval(() => configurator.renewTickets(), TICKETS_MS);
     this.#tickets.unref();

@@ -15,7 +15,7 @@ function drop(flags: readonly string[], uid = 0): string[] {
   const argv = ["--entryPoints.web.address=:8000", ...flags];
   const { settings } = loadSettings({ argv, env: new Map(), cwd: "/", readFile: () => "" });
   const calls: string[] = [];
-  dropPrivileges(settings, log, {
+  dropPrivileges(settings, log, [], {
     getuid: () => uid,
     setgroups: (groups) => void calls.push(`groups ${groups.join(" ")}`),
     setgid: (id) => void calls.push(`group ${id}`),
