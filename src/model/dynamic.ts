@@ -342,7 +342,7 @@ export const tlsOptionsOptions = {
   preferServerCipherSuites: bool({
     doc: "Old name of a choice that TLS libraries make themselves.",
     default: "false",
-    obsolete: "the client's order is always used",
+    obsolete: "the server's order is always used, but for clients that prefer ChaCha20",
   }),
 };
 export type TlsOptionsOptions = Values<typeof tlsOptionsOptions>;

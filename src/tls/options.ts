@@ -55,6 +55,10 @@ const GROUPS = new Map([
   ["secp384r1mlkem1024", "SecP384r1MLKEM1024"],
 ]);
 
+// Our order, but for clients that put ChaCha20 first: they have no AES in hardware and know why.
+const SECURE =
+  constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION | constants.SSL_OP_PRIORITIZE_CHACHA;
+
 const GROUPS_DEFAULT = "X25519MLKEM768:X25519:P-256:P-384";
 const PROTOCOLS = ["h2", "http/1.1"];
 const ACME_PROTOCOL = "acme-tls/1";
@@ -83,8 +87,8 @@ export function serverOptions(options: TlsOptionsOptions): TlsOptions {
   return {
     ...versionsAndCiphers(options),
     ecdhCurve: groupsOf(options.curvePreferences),
-    honorCipherOrder: false,
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION | noTickets,
+    honorCipherOrder: true,
+    secureOptions: SECURE | noTickets,
     requestCert: auth !== "NoClientCert",
     rejectUnauthorized: auth === "RequireAndVerifyClientCert",
     ...(VERIFYING.includes(auth) ? { ca: [...(options.clientAuth?.caFiles ?? [])] } : {}),

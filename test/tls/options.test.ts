@@ -24,7 +24,7 @@ test("the defaults are TLS 1.2 and 1.3 with forward secrecy and authenticated ci
   assert.equal(options.maxVersion, "TLSv1.3");
   for (const cipher of options.ciphers!.split(":")) assert.match(cipher, /^TLS_|^ECDHE-.*(?:GCM|POLY1305)/);
   assert.equal(options.ecdhCurve, "X25519MLKEM768:X25519:P-256:P-384");
-  assert.equal(options.honorCipherOrder, false);
+  assert.equal(options.honorCipherOrder, true);
   assert.deepEqual(said({}), []);
 });
 
