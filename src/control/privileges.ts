@@ -26,6 +26,7 @@ export function ownRights(): Rights | undefined {
 export function dropPrivileges(
   settings: Settings,
   log: Logger,
+  ownPaths: readonly string[] = [],
   rights: Rights | undefined = ownRights(),
 ): void {
   if (settings.user === "" || rights === undefined || rights.getuid() !== 0) return;
