@@ -11,7 +11,13 @@ import { waitAfter } from "./patience.ts";
 import { type Network, systemNetwork } from "./preflight.ts";
 import { type AcmeProblem, asProblem, explain } from "./problem.ts";
 import { adviceAgainMs, alarm, pick } from "./renewal.ts";
-import { type Failure, certificateFolder as folderOf, type Kept, type Shelf } from "./shelf.ts";
+import {
+  certificateLock,
+  type Failure,
+  certificateFolder as folderOf,
+  type Kept,
+  type Shelf,
+} from "./shelf.ts";
 import { Ticket, type TicketState } from "./ticket.ts";
 
 /** One certificate that somebody needs. */
@@ -289,17 +295,18 @@ export class Acme {
   async #underLock(ticket: Ticket, issuer: Issuer): Promise<void> {
     const { shelf } = issuer;
     const forced = ticket.forced;
-    const lock = await shelf.vault.tryLock(`cert-${shelfName(ticket.names)}`);
+    const lock = await shelf.vault.tryLock(certificateLock(shelfName(ticket.names)));
     if (lock === undefined) {
       ticket.state = "elsewhere";
       ticket.reason = "another process is getting this certificate";
       ticket.holdUntilMs = this.#clock.nowMs() + ELSEWHERE_MS;
-      await this.#adoptStored(ticket, issuer);
+      await this.#adoptStored(ticket, issuer.cas, (ca) => shelf.peekCertificate(ca, ticket.names));
       return;
     }
     try {
       // Whoever had the lock before us may have finished, or failed, meanwhile.
-      if (await this.#adoptStored(ticket, issuer)) return;
+      const load = (ca: string) => shelf.loadCertificate(ca, ticket.names);
+      if (await this.#adoptStored(ticket, issuer.cas, load)) return;
       if (!forced && (await this.#adoptFailure(ticket, issuer))) return;
       // Somebody may have set the clock right while we waited.
       if (!forced && ticket.isServed(this.#clock.nowMs()) && ticket.renewalDueMs() > this.#clock.nowMs())
@@ -323,9 +330,13 @@ export class Acme {
   }
 
   /** Takes a newer certificate from the store. True when there was one that need not be renewed. */
-  async #adoptStored(ticket: Ticket, { cas, shelf }: Issuer): Promise<boolean> {
+  async #adoptStored(
+    ticket: Ticket,
+    cas: readonly string[],
+    load: (ca: string) => Promise<Kept | undefined>,
+  ): Promise<boolean> {
     for (const ca of cas) {
-      const stored = await shelf.loadCertificate(ca, ticket.names);
+      const stored = await load(ca);
       if (stored === undefined || stored.spec.id === ticket.own?.spec.id) continue;
       if (ticket.own !== undefined && stored.spec.notAfterMs <= ticket.own.spec.notAfterMs) continue;
       this.#adopt(ticket, stored);

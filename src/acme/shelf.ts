@@ -81,7 +81,7 @@ export class Shelf {
     const blocked = new Map<string, string>();
     for (const folder of folders) {
       try {
-        const certificate = await this.#loadFolder(folder);
+        const certificate = (await this.#readFolder(folder)) ?? (await this.#mendFolder(folder));
         if (certificate !== undefined) kept.push(certificate);
       } catch (error) {
         if (!(error instanceof VaultError)) throw error;
@@ -93,22 +93,41 @@ export class Shelf {
     return { kept, blocked };
   }
 
-  loadCertificate(ca: string, names: readonly string[]): Promise<Kept | undefined> {
-    return this.#loadFolder(certificateFolder(ca, names));
+  /** Without the name's lock: a certificate that is just being written is not there yet. */
+  peekCertificate(ca: string, names: readonly string[]): Promise<Kept | undefined> {
+    return this.#readFolder(certificateFolder(ca, names));
   }
 
-  async #loadFolder(folder: string): Promise<Kept | undefined> {
+  /** Under the name's lock: what is broken now stays broken, and is put aside. */
+  async loadCertificate(ca: string, names: readonly string[]): Promise<Kept | undefined> {
+    const folder = certificateFolder(ca, names);
+    return (await this.#readFolder(folder)) ?? this.#setAside(folder);
+  }
+
+  async #readFolder(folder: string): Promise<Kept | undefined> {
     const current = await this.#readSet(folder, "");
     if (current !== undefined) return parseKept(current);
     const before = await this.#readSet(folder, ".bak");
-    if (before !== undefined) {
-      this.#report(folder, "the newest version is broken; the one before it is used");
-      return parseKept(before);
+    if (before === undefined) return undefined;
+    this.#report(folder, "the newest version is broken; the one before it is used");
+    return parseKept(before);
+  }
+
+  /** Another process may be writing it at this moment: nothing is moved without the lock. */
+  async #mendFolder(folder: string): Promise<Kept | undefined> {
+    const lock = await this.vault.tryLock(certificateLock(folder.slice(folder.lastIndexOf("/") + 1)));
+    if (lock === undefined) return undefined;
+    try {
+      return (await this.#readFolder(folder)) ?? (await this.#setAside(folder));
+    } finally {
+      await lock.release();
     }
-    if ((await this.vault.list(folder)).length === 0) return undefined;
+  }
+
+  async #setAside(folder: string): Promise<undefined> {
+    if ((await this.vault.list(folder)).length === 0) return;
     const where = await this.vault.setAside(folder, this.#nowMs());
     this.#report(folder, `the certificate is broken and was moved to ${where}`);
-    return undefined;
   }
 
   /** The three files if they belong together. */
@@ -193,6 +212,9 @@ export class Shelf {
     };
   }
 }
+
+/** Name of the lock that guards one set of names, whichever CA issues for it. */
+export const certificateLock = (shelf: string) => `cert-${shelf}`;
 
 export const certificateFolder = (ca: string, names: readonly string[]) => `certs/${ca}/${shelfName(names)}`;
 const orderPath = (ca: string, names: readonly string[]) => `orders/${ca}/${shelfName(names)}.json`;
