@@ -25,7 +25,7 @@ export function connect(pool: Pool, connection: Http1Connection, limitMs: number
     if (connection.isConnecting) connection.connectFailed(connectFault(error, secure), describe(error));
     else connection.broke(describe(error));
   });
-  socket.on("close", () => connection.broke("closed"));
+  socket.on("close", () => connection.closed());
   if (!secure) return;
   socket.on("session", (session: Buffer) => {
     pool.session = session;

@@ -44,6 +44,7 @@ export class Http1Connection implements Timed {
   /** Bytes of a reply whose sink wants no more now, or whose body does not flow yet. */
   #rest: Buffer;
   #waiting: boolean;
+  #serverEnded: boolean;
   #idleMs: number;
   #buffer: Buffer;
   readonly #drained: () => void;
@@ -65,6 +66,7 @@ export class Http1Connection implements Timed {
     this.#chunks = undefined;
     this.#rest = EMPTY;
     this.#waiting = false;
+    this.#serverEnded = false;
     this.#idleMs = 0;
     this.#buffer = EMPTY;
     this.#drained = () => this.#onDrained();
@@ -312,7 +314,9 @@ export class Http1Connection implements Timed {
     this.#limitIn(this.#idleMs);
     if (rest.length > 0 && !this.#takeBody(rest, 0)) return;
     if (this.#state === BODY_LENGTH && this.#left === 0 && this.#call === call) this.#finish(undefined);
-    else if (waited && !this.#waiting && this.#call === call) this.socket.resume();
+    else if (this.#call !== call || this.#waiting) return;
+    else if (this.#serverEnded) this.ended();
+    else if (waited) this.socket.resume();
   }
 
   #takeBody(bytes: Buffer, from: number): boolean {
@@ -377,7 +381,8 @@ export class Http1Connection implements Timed {
   #finish(trailers: string[] | undefined): void {
     const call = this.#call!;
     const sink = call.sink!;
-    const reusable = this.#reply!.keepAlive && this.#requestDone && this.#rest.length === 0;
+    const reusable =
+      this.#reply!.keepAlive && this.#requestDone && this.#rest.length === 0 && !this.#serverEnded;
     const complete = this.#requestDone;
     this.#call = undefined;
     this.#reply = undefined;
@@ -401,19 +406,17 @@ export class Http1Connection implements Timed {
 
   // --- The end.
 
-  /** The server has closed its side. */
+  /** The server has closed its side. Bytes of the reply that nobody has taken yet are still good. */
   ended(): void {
-    if (this.#state === BODY_TO_CLOSE) {
-      if (this.#waiting) this.#endsWhenRead();
-      else this.#finish(undefined);
+    if (this.#waiting) this.#serverEnded = true;
+    else if (this.#state === BODY_TO_CLOSE) {
+      this.#reply!.keepAlive = false;
+      this.#finish(undefined);
     } else this.#lose(FAULTS["upstream-closed"], "closed");
   }
 
-  // A body that ends with the connection, whose last bytes are still to be taken.
-  #endsWhenRead(): void {
-    this.#state = BODY_LENGTH;
-    this.#left = this.#rest.length;
-    this.#reply!.keepAlive = false;
+  closed(): void {
+    if (!this.#serverEnded) this.#lose(FAULTS["upstream-reset"], "closed");
   }
 
   broke(detail: string): void {

@@ -101,6 +101,29 @@ test("BE-20 sessions are resumed with the server they came from", async () => {
   assert.deepEqual(resumed, [false, true]);
 });
 
+test("a reply that is over before anybody takes its body is whole all the same", async () => {
+  const body = "x".repeat(5000);
+  for (const head of [`Content-Length: ${body.length}\r\n\r\n`, "Connection: close\r\n\r\n"]) {
+    const server = createServer({ cert: good.cert, key: good.key }, (socket) => {
+      socket.on("error", () => {});
+      socket.on("data", () => socket.end(`HTTP/1.1 200 OK\r\n${head}${body}`));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    open.push(server);
+    const plane = await new Plane({
+      servers: [new TestServer((server.address() as { port: number }).port, { scheme: "https" })],
+      tls: { ...PLAIN_TLS, insecureSkipVerify: true },
+      transport: { disableHTTP2: "true" },
+      hooks: [{ onResponse: async () => void (await setTimeout(50)) }],
+    }).start();
+    open.push(plane);
+    const text = await talk(plane.port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert.equal(text.match(/x/g)?.length, body.length);
+    assert.equal(plane.upstream.open, 0);
+  }
+});
+
 test("a server on a Unix socket is asked like any other", async () => {
   const path = join(dir, "app.sock");
   const server = createNet((socket) => socket.on("data", () => socket.write(OK)));
