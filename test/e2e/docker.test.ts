@@ -24,7 +24,7 @@ before(async () => {
     flags: [
       "--providers.docker.endpoint=unix:///var/run/docker.sock",
       // Other tests use the same engine.
-      `--providers.docker.constraints=Label(\`waybill.test\`, \`${PREFIX}\`)`,
+      `--providers.docker.constraints=Label(\`e2e.test\`, \`${PREFIX}\`)`,
     ],
   });
 });
@@ -39,7 +39,7 @@ after(async () => {
 });
 
 function start(name: string, labels: Record<string, string>, ...words: string[]): Promise<string> {
-  const all = { ...labels, "waybill.test": PREFIX };
+  const all = { ...labels, "e2e.test": PREFIX };
   const flags = Object.entries(all).flatMap(([key, value]) => ["-l", `${key}=${value}`]);
   return docker(
     "run",
@@ -58,7 +58,9 @@ const stop = (...names: string[]) => docker("rm", "-f", ...names.map((name) => `
 
 async function answers(host: string, status: number, body?: RegExp): Promise<void> {
   await eventually(15, async () => {
-    const answer = await product.get(host);
+    // A request that is sent before a change is known may hang for a minute; the next one will not.
+    const late = new Promise<never>((_, reject) => void setTimeout(reject, 2000, new Error("no answer")));
+    const answer = await Promise.race([product.get(host), late]);
     assert.equal(answer.status, status, answer.body);
     if (body !== undefined) assert.match(answer.body, body);
   });

@@ -152,10 +152,7 @@ export class DockerWatch {
         this.#pacer.take();
         this.#say();
       }
-      this.#pumping ??= this.#pump(engine).finally(() => {
-        this.#pumping = undefined;
-      });
-      this.#pumping.catch(fail);
+      this.#rebuild(engine).catch(fail);
     }
   }
 
@@ -181,6 +178,14 @@ export class DockerWatch {
     if (/^(?:2|3|6|9|15|INT|QUIT|ABRT|KILL|TERM)$/.test(name)) return true;
     const stopSignal = (await this.#inspect(id))?.Config?.StopSignal;
     return stopSignal !== undefined && SIGNAL_NUMBERS.get(stopSignal.replace(/^SIG/, "")) === Number(name);
+  }
+
+  /** Brings everything wanted up to date; one list is under way at a time, whoever asks. */
+  #rebuild(engine: Engine): Promise<void> {
+    this.#pumping ??= this.#pump(engine).finally(() => {
+      this.#pumping = undefined;
+    });
+    return this.#pumping;
   }
 
   async #pump(engine: Engine): Promise<void> {
@@ -218,14 +223,13 @@ export class DockerWatch {
   /** Asks again after a silence. Changes that no event told of mean that the stream of events is dead. */
   async #heartbeat(engine: Engine, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#pause(IDLE_MS);
+      await this.#pause(IDLE_MS, signal);
       if (signal.aborted) return;
       await engine.ping();
-      await this.#pumping;
       const wasSilent = this.#host.tickMs() - this.#lastEventMs >= IDLE_MS;
       const before = this.#published;
       this.#wanted = "all";
-      await this.#refresh(engine);
+      await this.#rebuild(engine);
       if (wasSilent && this.#published !== before)
         throw new EngineError("changed something without an event");
     }
@@ -233,10 +237,10 @@ export class DockerWatch {
 
   async #poll(engine: Engine, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#pause(POLL_MS);
+      await this.#pause(POLL_MS, signal);
       if (signal.aborted) return;
       this.#wanted = "all";
-      await this.#refresh(engine);
+      await this.#rebuild(engine);
     }
   }
 
@@ -297,11 +301,15 @@ export class DockerWatch {
   #note(about: string, message: string): void {
     if (this.#problems.get(about) === message) return;
     this.#problems.set(about, message);
-    this.#host.log.warn({ reason: message }, "the container engine cannot be asked everything");
+    const what =
+      about === "unreachable"
+        ? "the container engine cannot be reached"
+        : "the container engine denies something";
+    this.#host.log.warn({ reason: message }, what);
   }
 
-  async #pause(ms: number): Promise<void> {
-    if (ms > 0) await sleep(ms, undefined, { signal: this.#closing.signal }).catch(() => {});
+  async #pause(ms: number, signal = this.#closing.signal): Promise<void> {
+    if (ms > 0) await sleep(ms, undefined, { signal }).catch(() => {});
   }
 }
 
