@@ -10,6 +10,7 @@ import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { OK, PLAIN_TLS, Plane, replies, TestServer, talk } from "../gateway/plane.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "waybill-tls-"));
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const open: { close(): void }[] = [];
 after(() => {
   for (const one of open) one.close();
@@ -115,7 +116,7 @@ test("a reply that is over before anybody takes its body is whole all the same",
       servers: [new TestServer((server.address() as { port: number }).port, { scheme: "https" })],
       tls: { ...PLAIN_TLS, insecureSkipVerify: true },
       transport: { disableHTTP2: "true" },
-      hooks: [{ onResponse: async () => void (await setTimeout(50)) }],
+      hooks: [{ onResponse: async () => void (await wait(50)) }],
     }).start();
     open.push(plane);
     const text = await talk(plane.port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
