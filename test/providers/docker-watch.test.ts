@@ -20,7 +20,7 @@ class Watcher {
   readonly watch: DockerWatch;
   #waiting: (() => void) | undefined;
 
-  constructor(endpoint: string, options: Partial<WatchOptions> = {}, around = NOWHERE) {
+  constructor(endpoint: string, options: Partial<WatchOptions> = {}, idleMs = 60_000) {
     this.watch = new DockerWatch(
       { endpoint, username: "", password: "", tls: undefined, httpClientTimeout: 0, watch: true, ...options },
       {
@@ -28,7 +28,8 @@ class Watcher {
         env: {},
         tickMs: () => performance.now(),
         place: { source: "default", key: "providers.docker.endpoint" },
-        surroundings: around,
+        surroundings: NOWHERE,
+        idleMs,
       },
       (state) => {
         this.states.push(state);
@@ -214,6 +215,29 @@ test("DK-03 events that are cut anywhere, doubled in one read or huge are unders
     stream!.end();
     await watcher.untilNames("a:paused", "b:running", "c:running");
   });
+});
+
+test("DK-03 a stream of events that has died in silence is found out by asking", async () => {
+  let streams = 0;
+  const demo = await startDemoEngine({
+    socketPath: newSocket(),
+    containers: [spec("web")],
+    intercept(request, response) {
+      if (!asks(request, "/events") || ++streams > 1) return false;
+      response.writeHead(200).flushHeaders();
+      return true;
+    },
+  });
+  const watcher = new Watcher(demo.endpoint, {}, 50);
+  await watcher.untilNames("web:running");
+  const web = demo.engine.find("web")!;
+  demo.engine.rename(web, "site");
+  await watcher.untilNames("site:running");
+  while (streams < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  demo.engine.pause(web);
+  await watcher.untilNames("site:paused");
+  await watcher.watch.close();
+  await demo.close();
 });
 
 test("DK-04 a flood of events is a few rebuilds, and the last state counts", async () => {

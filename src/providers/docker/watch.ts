@@ -32,6 +32,8 @@ export interface WatchHost {
   /** Where the settings name the engine. */
   readonly place: Place;
   readonly surroundings?: Surroundings;
+  /** How long a silence lasts before the engine is asked anyway; a minute if not given. */
+  readonly idleMs?: number;
 }
 
 const REBUILDS_A_SECOND = 4;
@@ -222,11 +224,12 @@ export class DockerWatch {
 
   /** Asks again after a silence. Changes that no event told of mean that the stream of events is dead. */
   async #heartbeat(engine: Engine, signal: AbortSignal): Promise<void> {
+    const { idleMs = IDLE_MS } = this.#host;
     while (!signal.aborted) {
-      await this.#pause(IDLE_MS, signal);
+      await this.#pause(idleMs, signal);
       if (signal.aborted) return;
       await engine.ping();
-      const wasSilent = this.#host.tickMs() - this.#lastEventMs >= IDLE_MS;
+      const wasSilent = this.#host.tickMs() - this.#lastEventMs >= idleMs;
       const before = this.#published;
       this.#wanted = "all";
       await this.#rebuild(engine);
