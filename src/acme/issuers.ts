@@ -46,7 +46,8 @@ export interface IssuerTools {
 
 /** The resolver that needs no CA: `certResolver: internal`. */
 export const INTERNAL = "internal";
-const DEFAULT_STORAGE = "acme.json";
+/** Traefik's default; the directory `acme` beside it is what we write. */
+export const DEFAULT_STORAGE = "acme.json";
 
 /** Every resolver of the settings, opened as far as its storage allows. */
 export class Issuers {

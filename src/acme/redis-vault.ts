@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:cr
 import { readFileSync } from "node:fs";
 import { Redis } from "ioredis";
 import { FileVault } from "./file-vault.ts";
+import { copyDirectory } from "./resolver.ts";
 import { ASIDE, type Lock, type Vault, VaultError } from "./vault.ts";
 
 const PREFIX = "waybill:acme:";
@@ -44,7 +45,7 @@ export class RedisVault implements Vault {
         "permissions",
         "storage in Redis needs WAYBILL_STORAGE_KEY, which seals the private keys",
       );
-    const copy = await FileVault.open(environment["WAYBILL_STORAGE_COPY"] ?? "acme");
+    const copy = await FileVault.open(copyDirectory(environment));
     const { host } = new URL(url);
     return new RedisVault(`redis://${host}`, connect(url), new Seal(secret), copy);
   }

@@ -99,3 +99,17 @@ export function storagePaths(storage: string): Pick<ResolverPlan, "storage" | "l
   const inside = join(path, "acme.json");
   return { storage: path, legacyFile: existsSync(inside) ? inside : undefined };
 }
+
+/** What a store needs on disk: the directory it writes, and the file of Traefik's that it reads once. */
+export function storageOnDisk(
+  storage: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): { readonly directory: string; readonly legacyFile: string | undefined } {
+  const { storage: directory, legacyFile } = storagePaths(storage);
+  const isRedis = /^rediss?:\/\//.test(directory);
+  return { directory: isRedis ? copyDirectory(environment) : directory, legacyFile };
+}
+
+/** Where a store in Redis keeps its copy. */
+export const copyDirectory = (environment: Readonly<Record<string, string | undefined>>) =>
+  resolve(environment["WAYBILL_STORAGE_COPY"] ?? "acme");

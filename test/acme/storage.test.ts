@@ -12,14 +12,16 @@ import {
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
+import { exportCertificates, internalRoot, listCertificates } from "../../src/acme/commands.ts";
 import { exportPem, exportTraefik } from "../../src/acme/export.ts";
 import { FileVault } from "../../src/acme/file-vault.ts";
 import type { Want } from "../../src/acme/manager.ts";
+import { storageOnDisk } from "../../src/acme/resolver.ts";
 import { Shelf } from "../../src/acme/shelf.ts";
 import { parseLegacy } from "../../src/acme/traefik-file.ts";
 import { type Vault, VaultError } from "../../src/acme/vault.ts";
 import { FakeCa } from "./fake-ca.ts";
-import { kept, openShelf, resolverOptions, scratch, startAcme } from "./helpers.ts";
+import { kept, openShelf, recorder, resolverOptions, scratch, startAcme } from "./helpers.ts";
 import { selfSigned, until } from "./pebble.ts";
 
 const want = (...names: string[]): Want => ({ resolver: "le", names, owner: "app@docker" });
@@ -299,6 +301,29 @@ test("certificates leave as PEM files, and as an acme.json that can be imported 
     "one.example.com",
     "two.example.com",
   ]);
+});
+
+test("the commands list, export and show the root of a store, and one that nobody configured too", async (t) => {
+  const { folder } = await fullShelf(t);
+  const host = {
+    resolvers: new Map([["le", resolverOptions({ storage: folder })]]),
+    environment: {},
+    log: recorder(),
+  };
+  const listed = await listCertificates(host);
+  assert.deepEqual(listed.map(({ names }) => names[0]).sort(), ["one.example.com", "two.example.com"]);
+  const out = scratch(t);
+  assert.equal(await exportCertificates(host, "pem", out), 2);
+  assert.equal(await exportCertificates(host, "traefik", join(out, "acme.json")), 2);
+  assert.match(await internalRoot(host), /BEGIN CERTIFICATE/);
+  assert.equal(await internalRoot(host), await internalRoot(host));
+});
+
+test("what a store needs on disk is known before it is opened", () => {
+  assert.equal(storageOnDisk("/letsencrypt/acme.json", {}).directory, "/letsencrypt/acme");
+  assert.equal(storageOnDisk("/letsencrypt/acme.json", {}).legacyFile, "/letsencrypt/acme.json");
+  assert.equal(storageOnDisk("/data/certs", {}).directory, "/data/certs");
+  assert.equal(storageOnDisk("redis://r:6379", { WAYBILL_STORAGE_COPY: "/copy" }).directory, "/copy");
 });
 
 test("whatever stands in an acme.json, reading it never throws", () => {
