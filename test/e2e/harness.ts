@@ -26,6 +26,8 @@ export interface ProductOptions {
   /** Dynamic configuration for the file provider, in YAML. */
   readonly file?: string;
   readonly threads?: number;
+  /** Called when the engine has its containers and the product begins to start. */
+  readonly started?: () => void;
 }
 
 export interface Answer {
@@ -81,6 +83,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const log: LogLine[] = [];
   const { middlewares } = await loadCatalogue();
   let runtime: Runtime | undefined;
+  options.started?.();
   const waybill = new Waybill({
     settings: loaded.settings,
     log: logInto(log),
