@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import rateLimit from "../../src/middleware/rate-limit.ts";
+import { getHeader } from "../../src/model/headers.ts";
+import type { Hooks, Outcome } from "../../src/model/middleware.ts";
+import { answer, fakeHost, make, problemsOf, type RequestExtras, request, run } from "./harness.ts";
+
+/** `ok`, `held` back for a moment, or the status it was refused with. */
+function send(hooks: Hooks, extras: RequestExtras = {}): "ok" | "held" | number {
+  const outcome = hooks.onRequest!(request(extras));
+  if (outcome instanceof Promise) return "held";
+  return outcome === undefined ? "ok" : outcome.status;
+}
+
+test("rateLimit lets a burst through and then one request an interval", () => {
+  const host = fakeHost();
+  const hooks = make(rateLimit, { average: "1", burst: "3", period: "10s" }, host);
+  assert.deepEqual(
+    [1, 2, 3, 4].map(() => send(hooks)),
+    ["ok", "ok", "ok", 429],
+  );
+  host.advance(10_000);
+  assert.deepEqual(
+    [1, 2].map(() => send(hooks)),
+    ["ok", 429],
+  );
+  host.advance(100_000);
+  assert.deepEqual(
+    [1, 2, 3, 4].map(() => send(hooks)),
+    ["ok", "ok", "ok", 429],
+    "never more than the burst",
+  );
+});
+
+test("rateLimit's rate is average by period", () => {
+  const host = fakeHost();
+  const hooks = make(rateLimit, { average: "60", period: "1m", burst: "1" }, host);
+  assert.equal(send(hooks), "ok");
+  assert.equal(send(hooks), 429);
+  host.advance(1000);
+  assert.equal(send(hooks), "ok");
+});
+
+test("rateLimit without average does nothing, and a burst below 1 is 1", () => {
+  assert.deepEqual(make(rateLimit, {}), {});
+  const hooks = make(rateLimit, { average: "1", burst: "0" });
+  assert.deepEqual([send(hooks), send(hooks)], ["ok", 429]);
+});
+
+test("rateLimit holds a request back that is early by half an interval at most", async () => {
+  const host = fakeHost();
+  const hooks = make(rateLimit, { average: "100", burst: "1" }, host);
+  assert.equal(send(hooks), "ok");
+  assert.equal(send(hooks), 429, "10 ms early");
+  host.advance(6);
+  const outcome = hooks.onRequest!(request());
+  assert.ok(outcome instanceof Promise, "4 ms early");
+  assert.equal(await outcome, undefined);
+  const slow = make(rateLimit, { average: "1", period: "2s" }, host);
+  send(slow);
+  host.advance(1499);
+  assert.equal(send(slow), 429);
+  host.advance(1);
+  assert.equal(send(slow), "held", "half a second, for slow rates");
+});
+
+test("a refusal says when to come back", async () => {
+  const host = fakeHost();
+  const hooks = make(rateLimit, { average: "1", period: "90s" }, host);
+  send(hooks);
+  host.advance(500);
+  const { status, header } = await run(hooks, request());
+  assert.equal(status, 429);
+  assert.equal(header("retry-after"), "90");
+  assert.equal(header("x-retry-in"), "1m29.5s");
+  assert.equal(host.counts.get("rate_limit_refused_total"), 1);
+});
+
+test("every reply says how much is left, unless that is switched off", async () => {
+  const hooks = make(rateLimit, { average: "10", period: "1m", burst: "2" });
+  const { header } = await run(hooks, request());
+  assert.equal(header("ratelimit-limit"), "2");
+  assert.equal(header("ratelimit-remaining"), "1");
+  assert.equal(header("ratelimit-reset"), "6");
+  assert.equal(header("ratelimit-policy"), "10;w=60;burst=2");
+  await run(hooks, request());
+  const refused = await run(hooks, request());
+  assert.equal(refused.status, 429);
+  assert.equal(refused.header("ratelimit-remaining"), "0");
+  const silent = make(rateLimit, { average: "10", responseHeaders: "false" });
+  assert.equal((await run(silent, request())).header("ratelimit-limit"), undefined);
+});
+
+test("rateLimit tells clients apart by address, header or host", () => {
+  const by = (sourceCriterion: object | undefined, first: RequestExtras, second: RequestExtras) => {
+    const hooks = make(rateLimit, { average: "1", ...(sourceCriterion && { sourceCriterion }) });
+    send(hooks, first);
+    return send(hooks, second);
+  };
+  assert.equal(by(undefined, {}, { peerIp: "10.0.0.1" }), "ok");
+  assert.equal(by(undefined, {}, { url: "http://other.test/" }), 429);
+  assert.equal(by({ requestHost: "true" }, {}, { url: "http://other.test/" }), "ok");
+  assert.equal(by({ requestHost: "true" }, {}, { peerIp: "10.0.0.1" }), 429);
+  assert.equal(
+    by({ requestHeaderName: "X-Key" }, { headers: ["x-key", "1"] }, { headers: ["X-KEY", "2"] }),
+    "ok",
+  );
+  const forwarded = (value: string) => ({ headers: ["X-Forwarded-For", value] });
+  assert.equal(by({ ipStrategy: { depth: "1" } }, forwarded("1.1.1.1"), forwarded("1.1.1.2")), "ok");
+  assert.match(
+    problemsOf(rateLimit, { sourceCriterion: { requestHost: "true", requestHeaderName: "X" } }).join(),
+    /only one/,
+  );
+});
+
+test("rateLimit counts exactly across threads and configuration changes, and every router by itself", () => {
+  const shared = new SharedArrayBuffer(rateLimit.sharedBytes!({ average: 1 } as never));
+  const thread = (owner = "app@test") =>
+    make(rateLimit, { average: "1", period: "1h", burst: "10" }, { ...fakeHost({ owner }), shared });
+  const threads = [thread(), thread(), thread()];
+  let passed = 0;
+  for (let i = 0; i < 30; i++) if (send(threads[i % 3]!) === "ok") passed++;
+  assert.equal(passed, 10);
+  assert.equal(send(thread()), 429, "made anew, it still knows");
+  assert.equal(send(thread("other@test")), "ok");
+});
+
+test("rateLimit keeps to its rate over a long time, to the request", () => {
+  const host = fakeHost();
+  const hooks = make(rateLimit, { average: "7", burst: "1" }, host);
+  let passed = 0;
+  for (let ms = 0; ms < 60_000; ms += 10) {
+    const outcome: Outcome | Promise<Outcome> = hooks.onRequest!(request());
+    if (outcome === undefined || outcome instanceof Promise) passed++;
+    host.advance(10);
+  }
+  assert.ok(passed >= 420 && passed <= 421, String(passed));
+});
+
+test("a hundred thousand sources do not grow memory, and old ones may be forgotten", () => {
+  const hooks = make(rateLimit, { average: "1", sourceCriterion: { requestHeaderName: "X-Key" } });
+  for (let i = 0; i < 100_000; i++) {
+    const exchange = request({ headers: ["X-Key", String(i)] });
+    assert.equal(hooks.onRequest!(exchange), undefined, "no new source pays for another");
+    answer(exchange, 200);
+    if (i === 0) assert.equal(getHeader(exchange.replyHeaders, "x"), undefined);
+  }
+});
+
+test("rateLimit refuses a period that is none, and Redis by name", () => {
+  assert.match(problemsOf(rateLimit, { average: "1", period: "-1s" }).join(), /period/);
+  assert.match(
+    problemsOf(rateLimit, { average: "1", redis: { endpoints: "a:6379" } }).join(),
+    /redis is not supported/,
+  );
+});
