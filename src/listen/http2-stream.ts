@@ -6,7 +6,7 @@ import type { BodySink, BodySource } from "../model/body.ts";
 import type { Client } from "../model/client.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
-import { type Headers, sameName } from "../model/headers.ts";
+import { getHeader, type Headers, sameName } from "../model/headers.ts";
 import { allowedTrailers } from "../wire/chunked.ts";
 import type { Http2Connection } from "./http2.ts";
 
@@ -19,6 +19,7 @@ const CUT = new Error("cut short");
 /** Bytes of one reply that wait for the client. */
 export const STREAM_BUFFER_MAX = 64 * 1024;
 const RATE_GRACE_MS = 10_000;
+const NEVER = Number.POSITIVE_INFINITY;
 
 const END_STREAM = { endStream: true } as const;
 const WITH_TRAILERS = { waitForTrailers: true } as const;
@@ -32,6 +33,8 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   readonly length: number;
   limitAtMs: number;
   limitIndex: number;
+  /** Of the entry point's `readTimeout` and `writeTimeout`. */
+  #deadlineMs: number;
   exchange: Exchange | undefined;
   readonly #connection: Http2Connection;
   readonly #expectsContinue: boolean;
@@ -54,8 +57,9 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   ) {
     this.stream = stream;
     this.length = length;
-    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.limitAtMs = NEVER;
     this.limitIndex = -1;
+    this.#deadlineMs = NEVER;
     this.exchange = undefined;
     this.#connection = connection;
     this.#expectsContinue = expectsContinue;
@@ -74,6 +78,16 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   begin(exchange: Exchange): void {
     this.exchange = exchange;
     this.stream.on("close", this.#closed);
+    const { readTimeout, writeTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
+    const now = this.#connection.site.limits.nowMs;
+    if (writeTimeout > 0) this.#deadlineMs = now + writeTimeout;
+    if (readTimeout > 0 && !this.#bodyDone) this.#deadlineMs = Math.min(this.#deadlineMs, now + readTimeout);
+    this.#limitTo(NEVER);
+  }
+
+  #limitTo(ms: number): void {
+    this.limitAtMs = Math.min(ms, this.#deadlineMs);
+    if (this.limitAtMs !== NEVER) this.#connection.site.limits.add(this);
   }
 
   readonly #closed = () => {
@@ -81,13 +95,15 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     const complete = this.#replied && this.stream.rstCode === NGHTTP2_NO_ERROR;
     const sink = this.#bodySink;
     this.#bodySink = undefined;
-    if (!this.#bodyDone && !complete) sink?.fail(FAULTS["client-gone"]);
     const exchange = this.exchange!;
     const { gateway } = this.#connection.site;
     this.#connection.streamClosed(this);
     // A tunnel tells the gateway itself when both its ends are closed.
     if (this.#tunnelled) return;
-    if (!complete) gateway.left(exchange);
+    if (!complete) {
+      gateway.left(exchange);
+      if (!this.#bodyDone) sink?.fail(FAULTS["client-gone"]);
+    }
     gateway.done(exchange);
   };
 
@@ -114,7 +130,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (this.#bodySink === undefined) return;
     if (this.#bodySink.data(chunk)) this.#limitBody();
     else {
-      this.limitAtMs = Number.POSITIVE_INFINITY;
+      this.#limitTo(NEVER);
       this.#bodyFromMs -= this.#connection.site.limits.nowMs;
       this.stream.pause();
     }
@@ -125,13 +141,12 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (this.#replying || this.#bodyDone) return;
     const { bodyIdleTimeout, bodyRateMin } = this.#connection.site.settings.transport.respondingTimeouts;
     const now = this.#connection.site.limits.nowMs;
-    let limit = bodyIdleTimeout === 0 ? Number.POSITIVE_INFINITY : now + bodyIdleTimeout;
+    let limit = bodyIdleTimeout === 0 ? NEVER : now + bodyIdleTimeout;
     if (bodyRateMin > 0) {
       const earned = (this.exchange!.requestBytes * 1000) / bodyRateMin;
       limit = Math.min(limit, this.#bodyFromMs + RATE_GRACE_MS + earned);
     }
-    this.limitAtMs = limit;
-    if (limit !== Number.POSITIVE_INFINITY) this.#connection.site.limits.add(this);
+    this.#limitTo(limit);
   }
 
   readonly #gotTrailers = (_headers: unknown, _flags: number, raw: string[]) => {
@@ -143,7 +158,9 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (sink === undefined || this.stream.rstCode !== NGHTTP2_NO_ERROR || this.stream.aborted) return;
     this.#bodySink = undefined;
     this.#bodyDone = true;
-    if (!this.#stalled) this.limitAtMs = Number.POSITIVE_INFINITY;
+    if (this.#connection.site.settings.transport.respondingTimeouts.writeTimeout === 0)
+      this.#deadlineMs = NEVER;
+    if (!this.#stalled) this.#limitTo(NEVER);
     sink.end(this.#trailersIn === undefined ? undefined : allowedTrailers(this.#trailersIn));
   };
 
@@ -184,7 +201,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   send(exchange: Exchange): void {
     if (this.stream.destroyed || this.stream.closed) return;
     this.#replying = true;
-    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.#limitTo(NEVER);
     const transforms = exchange.replyTransforms;
     const { replyBody } = exchange;
     const length = transforms === undefined ? replyBody.length : -1;
@@ -210,6 +227,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   data(chunk: Buffer): boolean {
     const { stream } = this;
     if (stream.destroyed || stream.closed || chunk.length === 0) return true;
+    this.exchange!.replyBytes += chunk.length;
     const waiting = stream.writableLength + chunk.length;
     if (waiting <= STREAM_BUFFER_MAX && this.#connection.mayBuffer(chunk.length)) {
       // Node keeps what it is given until the client's window lets it go, and the source wants its buffer back now.
@@ -219,17 +237,14 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     stream.write(chunk);
     this.#stalled = true;
     const { writeStallTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
-    if (writeStallTimeout > 0) {
-      this.limitAtMs = this.#connection.site.limits.nowMs + writeStallTimeout;
-      this.#connection.site.limits.add(this);
-    }
+    this.#limitTo(writeStallTimeout === 0 ? NEVER : this.#connection.site.limits.nowMs + writeStallTimeout);
     return false;
   }
 
   readonly #drained = () => {
     if (!this.#stalled) return;
     this.#stalled = false;
-    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.#limitTo(NEVER);
     this.exchange!.replyBody.resume();
   };
 
@@ -237,12 +252,20 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (this.stream.destroyed || this.stream.closed) return;
     this.#replied = true;
     this.#trailersOut = trailers;
+    const { writeStallTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
+    // A last part that the client never takes would hold the stream for ever.
+    this.#limitTo(writeStallTimeout === 0 ? NEVER : this.#connection.site.limits.nowMs + writeStallTimeout);
     this.stream.end();
     if (!this.#waitsForTrailers) this.#endStream();
   }
 
   readonly #sendTrailers = () => {
-    this.stream.sendTrailers(trailersToSend(this.#trailersOut));
+    const grpc =
+      getHeader(this.exchange!.replyHeaders, "content-type")?.startsWith("application/grpc") === true;
+    // gRPC's own trailers are metadata of whatever name; elsewhere the rules of HTTP hold.
+    const trailers =
+      this.#trailersOut === undefined || grpc ? this.#trailersOut : allowedTrailers(this.#trailersOut);
+    this.stream.sendTrailers(trailersToSend(trailers));
     // Node sends them in the next turn, so the stream is ended in the one after.
     if (!this.#bodyDone) setImmediate(() => setImmediate(() => this.#endStream()));
   };
@@ -252,7 +275,8 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (!this.#bodyDone && !this.stream.destroyed) this.stream.close(NGHTTP2_NO_ERROR);
   }
 
-  fail(_fault: Fault): void {
+  fail(fault: Fault): void {
+    this.exchange!.fault ??= fault;
     this.stream.destroy(CUT);
   }
 
@@ -264,7 +288,8 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#replying = true;
     this.#tunnelled = true;
     this.#bodyDone = true;
-    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.#deadlineMs = NEVER;
+    this.limitAtMs = NEVER;
     exchange.status = 200;
     this.stream.respond(replyHead(exchange, -1));
     return this.stream;
@@ -272,14 +297,15 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
 
   timedOut(): void {
     const exchange = this.exchange!;
-    if (this.#stalled) {
+    if (this.#replying) {
       exchange.fault = FAULTS["client-stalled"];
       this.stream.destroy(CUT);
       return;
     }
     const sink = this.#bodySink;
     this.cancel();
-    sink?.fail(FAULTS["request-timeout"]);
+    if (sink === undefined) this.stream.destroy(CUT);
+    else sink.fail(FAULTS["request-timeout"]);
   }
 }
 

@@ -10,6 +10,7 @@ import type { Timed, TimeLimits } from "../lib/time-limits.ts";
 import { type BodySource, NO_BODY } from "../model/body.ts";
 import type { Client, Gateway } from "../model/client.ts";
 import type { EntryPointSettings } from "../model/entry-point.ts";
+import { errorReply } from "../model/error-reply.ts";
 import type { Connection, Exchange } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import type { HeadLimits } from "../wire/limits.ts";
@@ -153,7 +154,9 @@ export class Http2Connection implements Timed {
   #refuse(stream: ServerHttp2Stream, head: RequestHead): void {
     const fault = FAULTS[head.fault ?? "bad-request"];
     this.site.gateway.refused(this.info, fault, head.detail);
-    stream.respond([":status", String(fault.status)], { endStream: true });
+    const { status, headers, body } = errorReply(fault, head.headers);
+    stream.respond([":status", String(status), ...headers]);
+    stream.end(head.method === "HEAD" ? undefined : body);
     stream.close(NGHTTP2_NO_ERROR);
   }
 

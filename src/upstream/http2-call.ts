@@ -211,7 +211,6 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
   readonly #onData = (chunk: Buffer) => {
     if (this.#sink === undefined) return;
     this.#received += chunk.length;
-    this.exchange.replyBytes += chunk.length;
     this.#limitRead();
     if (this.#sink.data(chunk)) return;
     this.limitAtMs = Number.POSITIVE_INFINITY;

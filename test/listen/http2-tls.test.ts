@@ -222,6 +222,31 @@ test("SL-03 a body that does not come gives 408", async () => {
   assert.equal(reply[":status"], 408);
 });
 
+test("readTimeout and writeTimeout hold for HTTP/2 too", async () => {
+  const silent = await new RawBackend(() => {}).start();
+  open.push(silent);
+  const reading = await secure(silent, {
+    entryPoint: { "transport.respondingTimeouts.readTimeout": "80ms" },
+  });
+  const headers = { ":method": "POST", ":path": "/", ":authority": "app.test" };
+  const stream = browser(reading).session.request(headers);
+  stream.on("error", () => {});
+  const trickle = setInterval(() => stream.write("x"), 20);
+  const [reply] = (await once(stream, "response")) as [Record<string, unknown>];
+  clearInterval(trickle);
+  assert.equal(reply[":status"], 408);
+
+  const half = await new RawBackend((socket) => {
+    socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+  }).start();
+  open.push(half);
+  const writing = await secure(half, {
+    entryPoint: { "transport.respondingTimeouts.writeTimeout": "80ms" },
+  });
+  const cut = await browser(writing).ask({ ":path": "/", ":authority": "app.test" });
+  assert.deepEqual([cut.text, cut.code], ["half", 2]);
+});
+
 test("SL-04 a client that does not read its reply is cut off", async () => {
   const server = createServer((_request, response) => {
     response.on("error", () => {});
