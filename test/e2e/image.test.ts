@@ -40,8 +40,8 @@ test("the project's compose file serves its whoami, from the image built here", 
   );
 
   // Nothing of ours is left running as root, and nothing can be written.
-  const [, ...users] = docker("top", id, "-eo", "uid").split("\n");
-  assert.deepEqual([...new Set(users.map((line) => line.trim()))], ["65532"]);
+  const [, ...users] = docker("top", id, "-eo", "pid,uid").split("\n");
+  assert.deepEqual([...new Set(users.map((line) => line.trim().split(/\s+/)[1]))], ["65532"]);
   assert.throws(
     () => docker("exec", id, "node", "-e", "require('fs').writeFileSync('/app/x', '')"),
     /EROFS|EACCES/,
