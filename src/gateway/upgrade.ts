@@ -3,7 +3,7 @@ import type { Exchange } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import type { HttpGateway } from "./gateway.ts";
 
-export const TUNNEL_IDLE_MS = 60 * 60 * 1000;
+const TUNNEL_IDLE_MS = 60 * 60 * 1000;
 
 /** The server has really switched protocols: from here on bytes are carried both ways, and nothing is understood. */
 export function tunnel(exchange: Exchange, server: Duplex, early: Buffer, gateway: HttpGateway): void {
@@ -21,7 +21,7 @@ class Tunnel {
   readonly #client: Duplex;
   readonly #server: Duplex;
   readonly #gateway: HttpGateway;
-  #idle: NodeJS.Timeout;
+  readonly #idle: NodeJS.Timeout | undefined;
   #open: boolean;
 
   constructor(exchange: Exchange, client: Duplex, server: Duplex, gateway: HttpGateway) {
@@ -29,7 +29,8 @@ class Tunnel {
     this.#client = client;
     this.#server = server;
     this.#gateway = gateway;
-    this.#idle = setTimeout(() => this.#close(), TUNNEL_IDLE_MS).unref();
+    const idleMs = exchange.connection.tunnelIdleMs ?? TUNNEL_IDLE_MS;
+    this.#idle = idleMs === 0 ? undefined : setTimeout(() => this.#close(), idleMs).unref();
     this.#open = true;
   }
 
@@ -57,13 +58,13 @@ class Tunnel {
 
   #toClient(chunk: Buffer): void {
     this.#exchange.replyBytes += chunk.length;
-    this.#idle.refresh();
+    this.#idle?.refresh();
     if (!this.#client.write(chunk)) this.#server.pause();
   }
 
   #toServer(chunk: Buffer): void {
     this.#exchange.requestBytes += chunk.length;
-    this.#idle.refresh();
+    this.#idle?.refresh();
     if (!this.#server.write(chunk)) this.#client.pause();
   }
 

@@ -149,6 +149,7 @@ export class EntryPoint implements Owner, Http2Site {
       localPort,
       tls,
       notAppendForwardedFor: this.site.notAppendForwardedFor,
+      tunnelIdleMs: this.settings.transport.respondingTimeouts.tunnelIdleTimeout,
     };
   }
 

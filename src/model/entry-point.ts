@@ -40,6 +40,11 @@ const respondingTimeouts = group({
     default: "60s",
     added: true,
   }),
+  tunnelIdleTimeout: duration({
+    doc: "How long a WebSocket or another tunnel may be silent in both directions; 0 for no limit.",
+    default: "1h",
+    added: true,
+  }),
   tlsHandshakeTimeout: duration({ doc: "Longest TLS handshake.", default: "10s", added: true }),
 });
 

@@ -16,6 +16,8 @@ export interface Connection {
   readonly tls: ConnectionTls | undefined;
   /** The peer is not added to X-Forwarded-For when a request is sent on. */
   readonly notAppendForwardedFor?: boolean;
+  /** How long a tunnel may be silent; 0 for any time, an hour if it is not said. */
+  readonly tunnelIdleMs?: number;
 }
 
 export interface ConnectionTls {

@@ -9,9 +9,9 @@ after(() => {
   for (const one of open) one.close();
 });
 
-async function planeTo(one: RawBackend): Promise<Plane> {
+async function planeTo(one: RawBackend, entryPoint: Record<string, string> = {}): Promise<Plane> {
   open.push(await one.start());
-  const plane = await new Plane({ servers: [new TestServer(one.port)] }).start();
+  const plane = await new Plane({ servers: [new TestServer(one.port)], entryPoint }).start();
   open.push(plane);
   return plane;
 }
@@ -92,6 +92,12 @@ test("WS-07 when either side goes, the other does too", async () => {
     assert.equal(plane.gateway.active, 0);
     assert.equal(plane.entryPoint.open, 0);
   }
+});
+
+test("WS-07 a tunnel that is silent for too long is closed", async () => {
+  const plane = await planeTo(echo(), { "transport.respondingTimeouts.tunnelIdleTimeout": "60ms" });
+  assert.match(await talk(plane.port, UPGRADE), /^HTTP\/1\.1 101/);
+  assert.equal(plane.gateway.active, 0);
 });
 
 test("WS-07 a half-close is passed on and the other half still flows", async () => {
