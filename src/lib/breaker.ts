@@ -74,7 +74,8 @@ export class BreakerMemory {
     const now = BigInt(Math.floor(this.#tickMs()));
     const last = Atomics.load(this.#times, 1);
     if (now - last < BigInt(Math.ceil(periodMs))) return false;
-    return Atomics.compareExchange(this.#times, 1, last, now) === last;
+    // The first period begins with the first request: one request alone proves nothing.
+    return Atomics.compareExchange(this.#times, 1, last, now) === last && last !== 0n;
   }
 
   /** While it recovers: lets that share of requests through. */
