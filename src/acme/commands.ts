@@ -1,7 +1,7 @@
 import type { Logger } from "../model/host.ts";
 import type { AcmeOptions } from "../model/settings.ts";
 import { systemClock } from "./clock.ts";
-import { exportPem, exportTraefik } from "./export.ts";
+import { exportPem, exportTraefik, gatherForTraefik } from "./export.ts";
 import { InternalCa } from "./internal-ca.ts";
 import { DEFAULT_STORAGE } from "./issuers.ts";
 import { storagePaths } from "./resolver.ts";
@@ -27,10 +27,9 @@ export async function exportCertificates(
   form: "pem" | "traefik",
   target: string,
 ): Promise<number> {
-  const counts = await withShelves(host, async (shelf) =>
-    form === "pem" ? (await exportPem(shelf, target)).length : exportTraefik(shelf, target),
-  );
-  return counts.reduce((sum, count) => sum + count, 0);
+  if (form === "traefik") return exportTraefik(await withShelves(host, gatherForTraefik), target);
+  const folders = await withShelves(host, (shelf) => exportPem(shelf, target));
+  return folders.flat().length;
 }
 
 /** `waybill certs trust`: the root of the internal authority as PEM, made now if it was never needed. */

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { Account } from "./ca.ts";
 import { writeAtomically } from "./file-vault.ts";
 import { shelfName } from "./names.ts";
 import type { Kept, Shelf } from "./shelf.ts";
@@ -18,14 +19,26 @@ export async function exportPem(shelf: Shelf, folder: string): Promise<readonly 
   return written;
 }
 
-/** Writes one file that Traefik starts from. Gives the number of certificates in it. */
-export async function exportTraefik(shelf: Shelf, file: string): Promise<number> {
+/** What one store has to say to Traefik. */
+export interface Leaving {
+  readonly certificates: readonly Kept[];
+  readonly accounts: ReadonlyMap<string, Account>;
+}
+
+export async function gatherForTraefik(shelf: Shelf): Promise<Leaving> {
   const certificates = newestByName((await shelf.loadCertificates()).kept);
-  const accounts = new Map();
+  const accounts = new Map<string, Account>();
   for (const ca of new Set(certificates.map((kept) => kept.ca))) {
     const account = await shelf.loadAccount(ca);
     if (account !== undefined) accounts.set(ca, account);
   }
+  return { certificates, accounts };
+}
+
+/** Writes one file that Traefik starts from, of all stores. Gives the number of certificates in it. */
+export async function exportTraefik(stores: readonly Leaving[], file: string): Promise<number> {
+  const certificates = stores.flatMap((store) => store.certificates);
+  const accounts = new Map(stores.flatMap((store) => [...store.accounts]));
   await writeAtomically(file, writeLegacy(certificates, accounts));
   return certificates.length;
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FileLocks } from "./file-lock.ts";
 import { ASIDE, type Lock, type Vault, VaultError } from "./vault.ts";
@@ -23,8 +23,7 @@ export class FileVault implements Vault {
   static async open(where: string): Promise<FileVault> {
     try {
       await mkdir(where, { recursive: true, mode: 0o700 });
-      const { mode } = await stat(where);
-      if ((mode & OTHERS) !== 0) throw permissions(where, mode, "700");
+      await makePrivate(where);
       await sweep(where);
     } catch (error) {
       throw asVaultError(error, where);
@@ -94,6 +93,15 @@ export class FileVault implements Vault {
     clearInterval(this.#watching);
     await this.#locks.close();
   }
+}
+
+// A volume's own directory is open to all when the engine makes it: tightening it hurts nobody.
+async function makePrivate(where: string): Promise<void> {
+  const { mode } = await stat(where);
+  if ((mode & OTHERS) === 0) return;
+  await chmod(where, 0o700).catch(() => {
+    throw permissions(where, mode, "700");
+  });
 }
 
 /** Takes away what killed writers left behind: nobody needs an hour for a write. */

@@ -1,5 +1,6 @@
 import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { storageOnDisk } from "../acme/resolver.ts";
 import { parseAddress } from "../model/entry-point.ts";
 import type { Logger } from "../model/host.ts";
 import type { Settings } from "../model/settings.ts";
@@ -70,12 +71,13 @@ function socketGroup({ providers }: Settings): number | undefined {
 
 function pathsWeWrite({ certificatesResolvers, log, accessLog }: Settings): string[] {
   const stores = [...certificatesResolvers.values()].flatMap(({ acme }) =>
-    acme === undefined ? [] : [acme.storage],
+    acme === undefined ? [] : [storageOnDisk(acme.storage, process.env)],
   );
-  for (const store of stores) if (!existsSync(store)) mkdirSync(store, { recursive: true, mode: 0o700 });
-  return [...stores, log.filePath, accessLog?.filePath ?? ""].filter(
-    (path) => path !== "" && existsSync(path),
-  );
+  for (const { directory } of stores) {
+    if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+  const kept = stores.flatMap(({ directory, legacyFile }) => [directory, legacyFile ?? ""]);
+  return [...kept, log.filePath, accessLog?.filePath ?? ""].filter((path) => path !== "" && existsSync(path));
 }
 
 // Only what is root's: a volume that somebody else owns is theirs on purpose. Links are never followed.

@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { exportCertificates, internalRoot, listCertificates } from "../../src/acme/commands.ts";
-import { exportPem, exportTraefik } from "../../src/acme/export.ts";
+import { exportPem, exportTraefik, gatherForTraefik } from "../../src/acme/export.ts";
 import { FileVault } from "../../src/acme/file-vault.ts";
 import type { Want } from "../../src/acme/manager.ts";
 import { storageOnDisk } from "../../src/acme/resolver.ts";
@@ -87,14 +87,22 @@ test("AC-13 a key that others may read is refused, and its name is not ordered a
   assert.equal(ca.orders.length, 2);
 });
 
-test("AC-13 a directory that others may read blocks its resolver with a reason, until it is mended", async (t) => {
+test("AC-13 a directory that others may read is closed to them: a fresh volume is open to all", async (t) => {
   const storage = scratch(t);
-  mkdirSync(storage, { mode: 0o755 });
+  mkdirSync(storage);
   chmodSync(storage, 0o755);
+  await FileVault.open(storage);
+  assert.equal(statSync(storage).mode & 0o777, 0o700);
+});
+
+test("AC-13 a directory that cannot be used blocks its resolver with a reason, and no CA is asked", async (t) => {
+  const storage = join(scratch(t), "below");
+  writeFileSync(dirname(storage), "a file");
   const ca = await new FakeCa().listen(t);
   const { acme, log } = await startAcme(t, { le: resolverOptions({ caServer: ca.directory, storage }) });
   acme.want([want("a.example.com")]);
-  assert.match(acme.status()[0]!.reason, /run chmod 700/);
+  assert.equal(acme.status()[0]!.state, "blocked");
+  assert.match(acme.status()[0]!.reason, /ENOTDIR|EEXIST/);
   assert.equal(ca.calls.length, 0);
   assert.equal(log.lines.filter(({ level }) => level === "error").length, 1);
 });
@@ -294,7 +302,7 @@ test("certificates leave as PEM files, and as an acme.json that can be imported 
   assert.equal(readFileSync(join(out, "one.example.com", "fullchain.pem"), "utf8"), one.spec.chain);
   assert.equal(statSync(join(out, "one.example.com", "privkey.pem")).mode & 0o777, 0o600);
 
-  await exportTraefik(shelf, join(out, "acme.json"));
+  await exportTraefik([await gatherForTraefik(shelf)], join(out, "acme.json"));
   const { resolvers, skipped } = parseLegacy(readFileSync(join(out, "acme.json"), "utf8"));
   assert.deepEqual(skipped, []);
   assert.deepEqual(resolvers[0]!.certificates.map(({ spec }) => spec.names[0]).sort(), [
