@@ -65,11 +65,15 @@ export class Configurator {
     this.#applySoon(isFirst);
   }
 
-  /** Certificates that were got for us, and challenges that are to be answered while more are got. */
-  certify(issued: readonly CertificateSpec[], challenges: ReadonlyMap<string, string>): void {
+  /**
+   * Certificates that were got for us, and challenges that are to be answered while more are got. Gives the version
+   * that has them.
+   */
+  certify(issued: readonly CertificateSpec[], challenges: ReadonlyMap<string, string>): number {
     this.#issued = issued;
     this.#challenges = challenges;
     this.#applySoon(true);
+    return this.#snapshot.version;
   }
 
   /** Sessions are sealed anew; those of before need a full handshake. */
@@ -140,11 +144,18 @@ export class Configurator {
 
   #internals(): Declaration {
     const { settings, registry, adminSocket } = this.#host;
-    const answering = [...settings.certificatesResolvers.values()].flatMap(({ acme }) =>
-      acme?.httpChallenge === undefined ? [] : [acme.httpChallenge.entryPoint],
-    );
-    const challengeEntryPoints = this.#challenges.size === 0 ? [] : [...new Set(answering)];
+    const challengeEntryPoints = this.#challenges.size === 0 ? [] : this.#challengeEntryPoints();
     return declareInternals(settings, registry, { adminSocket, challengeEntryPoints });
+  }
+
+  /** Those that resolvers name; all of the users' where one of them names none. */
+  #challengeEntryPoints(): readonly string[] {
+    const { certificatesResolvers, entryPoints } = this.#host.settings;
+    const named = [...certificatesResolvers.values()].map(
+      ({ acme }) => acme?.httpChallenge?.entryPoint ?? "",
+    );
+    if (named.every((name) => name !== "")) return [...new Set(named)];
+    return [...entryPoints.keys()].filter((name) => name !== "traefik");
   }
 
   /** Each problem once, when it comes up. */

@@ -54,6 +54,7 @@ export class Threads {
   readonly #watch: NodeJS.Timeout;
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #ports: ReadonlyMap<string, number> = new Map();
+  #waiting: { readonly version: number; readonly resolve: () => void }[] = [];
   #listening = false;
   #stopping = false;
   #terminating = false;
@@ -93,6 +94,13 @@ export class Threads {
   publish(snapshot: Snapshot, change: SnapshotChange): void {
     this.#snapshot = snapshot;
     for (const { thread } of this.#seats) thread?.send({ kind: "configure", change });
+  }
+
+  /** Resolves when every thread that lives has this version; those that start later have it from the beginning. */
+  async settled(version: number): Promise<void> {
+    const late = this.#seats.filter((seat) => seat.thread !== undefined && seat.version < version);
+    if (late.length === 0) return;
+    await new Promise<void>((resolve) => this.#waiting.push({ version, resolve }));
   }
 
   /** From now on ping says that we are going away. */
@@ -177,6 +185,10 @@ export class Threads {
       case "cannot-listen":
         seat.listening?.reject(new CannotListen(message.entryPoint, message.reason));
         break;
+      case "configured":
+        seat.version = message.version;
+        this.#tellSettled();
+        break;
       case "drained":
         seat.drained?.resolve(message.cut);
         break;
@@ -195,6 +207,8 @@ export class Threads {
 
   #gone(seat: Seat, thread: Thread, reason: string): void {
     seat.thread = undefined;
+    seat.version = 0;
+    this.#tellSettled();
     seat.drained?.resolve(0);
     this.#host.cells.clearThread(seat.index);
     this.#host.threadGone(seat.index);
@@ -210,6 +224,17 @@ export class Threads {
       if (!this.#listening) return;
       this.#listen(seat).catch((error: Error) => this.#host.log.error({ thread: seat.index }, error.message));
     }, waitMs);
+  }
+
+  #tellSettled(): void {
+    const living = this.#seats.filter(({ thread }) => thread !== undefined);
+    const everywhere = Math.min(...living.map(({ version }) => version));
+    const [done, waiting] = [
+      this.#waiting.filter(({ version }) => version <= everywhere),
+      this.#waiting.filter(({ version }) => version > everywhere),
+    ];
+    this.#waiting = waiting;
+    for (const { resolve } of done) resolve();
   }
 
   #lookForStuck(): void {
@@ -231,6 +256,8 @@ export class Threads {
 class Seat {
   readonly index: number;
   generation = 0;
+  /** Of the configuration it has. */
+  version = 0;
   thread: Thread | undefined = undefined;
   /** Starts that did not last, one after another. */
   failures = 0;

@@ -5,13 +5,14 @@ import type { Middleware } from "../model/middleware.ts";
 import type { Report } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
-import { EMPTY_SNAPSHOT } from "../model/snapshot-change.ts";
+import { changesNothing, EMPTY_SNAPSHOT } from "../model/snapshot-change.ts";
 import { readTraffic } from "../model/traffic.ts";
 import { MeterReader } from "../observe/meter-reader.ts";
 import type { Place } from "../schema/node.ts";
 import { readSecret } from "../schema/secrets.ts";
 import type { SettingInForce } from "../settings/in-force.ts";
 import { makeDefaultCertificate } from "../tls/self-signed.ts";
+import { Certificates } from "./acme.ts";
 import { AdminServer } from "./admin-server.ts";
 import { Configurator } from "./configurator.ts";
 import { type ProviderHost, type RunningProvider, startDocker } from "./docker.ts";
@@ -55,6 +56,7 @@ export class Waybill {
   #report: Report | undefined;
   #admin: AdminServer | undefined;
   #configurator: Configurator | undefined;
+  #certificates: Certificates | undefined;
   #providers: RunningProvider[] = [];
   #tickets: NodeJS.Timeout | undefined;
 
@@ -95,15 +97,23 @@ export class Waybill {
       publish: (snapshot, change, report) => {
         this.#snapshot = snapshot;
         this.#report = report;
-        this.#threads.publish(snapshot, change);
+        if (!changesNothing(change)) this.#threads.publish(snapshot, change);
         this.#health.follow(snapshot);
+        this.#certificates?.follow(report);
         for (const hear of this.#reportHearers) hear(report);
       },
     });
     this.#configurator = configurator;
+    this.#certificates = new Certificates({
+      settings,
+      log,
+      env: this.#around.env,
+      certify: (issued, challenges) => this.#threads.settled(configurator.certify(issued, challenges)),
+    });
     configurator.apply();
     await this.#startProviders(configurator);
     dropPrivileges(settings, log, this.#admin === undefined ? [] : [this.#admin.folder]);
+    await this.#certificates.acme.start();
     await this.#threads.start();
     this.#tickets = setInterval(() => configurator.renewTickets(), TICKETS_MS);
     this.#tickets.unref();
@@ -136,6 +146,7 @@ export class Waybill {
     clearInterval(this.#tickets);
     this.#configurator?.close();
     this.#health.close();
+    await this.#certificates?.acme.close();
     await Promise.all(this.#providers.map((provider) => provider.close()));
     await this.#threads.close();
     await this.#admin?.close();
