@@ -41,3 +41,29 @@ export class Scratch {
     if (socket.writableLength !== 0) this.#bytes = Buffer.allocUnsafeSlow(SIZE);
   }
 }
+
+/** Bytes that may wait in a TLS socket, which never takes them at once. */
+export const WAITING_MAX = 128 * 1024;
+
+/**
+ * Writes head, chunk and tail to a TLS socket as one. They are copied, because they leave later. False: as much waits
+ * as may; `drained` is then called when it has left.
+ */
+export function writeCopied(
+  socket: Socket,
+  head: string,
+  chunk: Buffer,
+  tail: string,
+  drained: () => void,
+): boolean {
+  const bytes = Buffer.allocUnsafe(head.length + chunk.length + tail.length);
+  bytes.write(head, 0, "latin1");
+  chunk.copy(bytes, head.length);
+  bytes.write(tail, head.length + chunk.length, "latin1");
+  if (socket.writableLength + bytes.length <= WAITING_MAX) {
+    socket.write(bytes);
+    return true;
+  }
+  socket.write(bytes, drained);
+  return false;
+}

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { COPY_MAX } from "../lib/scratch.ts";
+import { COPY_MAX, writeCopied } from "../lib/scratch.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import { type BodySink, NO_BODY } from "../model/body.ts";
 import type { Client } from "../model/client.ts";
@@ -405,6 +405,7 @@ export class Http1Client implements Client, BodySink, Timed {
     const head = this.#head;
     this.#head = "";
     const chunked = this.#framing === "chunked";
+    if (this.#connection.tls !== undefined) return this.#writeSecure(head, chunk, chunked);
     if (head === "" && !chunked) socket.write(chunk);
     else if (chunk.length <= COPY_MAX) this.#writeTogether(head, chunk, chunked);
     else {
@@ -418,6 +419,13 @@ export class Http1Client implements Client, BodySink, Timed {
     if (socket.writableLength === 0) return true;
     this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
     socket.write(EMPTY, this.#drained);
+    return false;
+  }
+
+  #writeSecure(head: string, chunk: Buffer, chunked: boolean): boolean {
+    const start = chunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
+    if (writeCopied(this.#socket, start, chunk, chunked ? "\r\n" : "", this.#drained)) return true;
+    this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
     return false;
   }
 
@@ -449,7 +457,8 @@ export class Http1Client implements Client, BodySink, Timed {
     }
     if (last !== "") this.#socket.write(last, "latin1");
     this.#ended = true;
-    if (this.#socket.writableLength === 0) return this.#finished();
+    // What still waits in a TLS socket is bounded, and the next request need not wait for it.
+    if (this.#socket.writableLength === 0 || this.#connection.tls !== undefined) return this.#finished();
     this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
     this.#socket.write(EMPTY, this.#flushed);
   }

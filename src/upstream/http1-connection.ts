@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { writeCopied } from "../lib/scratch.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import { getHeader } from "../model/headers.ts";
@@ -147,6 +148,12 @@ export class Http1Connection implements Timed {
     this.requestBegun = true;
     const head = this.#head;
     this.#head = "";
+    if (this.pool.server.spec.scheme === "https") {
+      const start = chunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
+      if (writeCopied(socket, start, chunk, chunked ? "\r\n" : "", this.#drained)) return true;
+      this.#limitIn(this.pool.transport.idleReadMs);
+      return false;
+    }
     if (scratch.fits(head.length + chunk.length + 32)) {
       if (head !== "") scratch.text(head);
       if (chunked) scratch.text(`${chunk.length.toString(16)}\r\n`);
