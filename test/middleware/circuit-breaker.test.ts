@@ -32,7 +32,7 @@ function tripped(options: Record<string, string> = {}, host = fakeHost()) {
   return { hooks, host };
 }
 
-test("the breaker opens when its expression holds, and says when to come back", () => {
+test("BE-22 the breaker opens when its expression holds, and says when to come back", () => {
   const { hooks, host } = tripped();
   assert.equal(stateOf(hooks), "tripped");
   assert.equal(send(hooks, 200), 503);
