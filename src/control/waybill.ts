@@ -4,7 +4,7 @@ import type { Logger } from "../model/host.ts";
 import type { Middleware } from "../model/middleware.ts";
 import type { Report } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
-import type { Snapshot } from "../model/snapshot.ts";
+import type { CertificateSpec, Snapshot } from "../model/snapshot.ts";
 import { changesNothing, EMPTY_SNAPSHOT } from "../model/snapshot-change.ts";
 import { readTraffic } from "../model/traffic.ts";
 import { MeterReader } from "../observe/meter-reader.ts";
@@ -14,6 +14,7 @@ import type { SettingInForce } from "../settings/in-force.ts";
 import { makeDefaultCertificate } from "../tls/self-signed.ts";
 import { Certificates } from "./acme.ts";
 import { AdminServer } from "./admin-server.ts";
+import { CertificateViews } from "./certificate-views.ts";
 import { Configurator } from "./configurator.ts";
 import { type ProviderHost, type RunningProvider, startDocker } from "./docker.ts";
 import { startFiles } from "./files.ts";
@@ -57,6 +58,8 @@ export class Waybill {
   #admin: AdminServer | undefined;
   #configurator: Configurator | undefined;
   #certificates: Certificates | undefined;
+  #ownCertificate: CertificateSpec | undefined;
+  readonly #views = new CertificateViews();
   #providers: RunningProvider[] = [];
   #tickets: NodeJS.Timeout | undefined;
 
@@ -87,13 +90,14 @@ export class Waybill {
   async start(): Promise<ReadonlyMap<string, number>> {
     const { settings, registry, log, makePages } = this.#around;
     this.#admin = await AdminServer.start(makePages(this.#runtime()), log);
+    this.#ownCertificate = await makeDefaultCertificate(Date.now());
     const configurator = new Configurator({
       settings,
       registry,
       log,
       slots: this.#slots,
       adminSocket: this.#admin?.path,
-      ownCertificate: await makeDefaultCertificate(Date.now()),
+      ownCertificate: this.#ownCertificate,
       publish: (snapshot, change, report) => {
         this.#snapshot = snapshot;
         this.#report = report;
@@ -180,6 +184,14 @@ export class Waybill {
     return (reference) => readSecret(reference, { env: variables, readFile, ...settings.secrets });
   }
 
+  /** All but the one that we signed ourselves, to have one. */
+  #certificateViews(): ReturnType<CertificateViews["of"]> {
+    const statuses = this.#certificates?.acme.status() ?? [];
+    const sources = new Map(statuses.map(({ certificate, resolver }) => [certificate?.id, resolver]));
+    const shown = this.#snapshot.tls.certificates.filter(({ id }) => id !== this.#ownCertificate?.id);
+    return this.#views.of(shown, (id) => sources.get(id) ?? "file");
+  }
+
   #runtime(): Runtime {
     const { settings, registry, version } = this.#around;
     return {
@@ -189,7 +201,7 @@ export class Waybill {
       startedAtMs: this.#startedAtMs,
       report: () => this.#report!,
       servers: () => serverStates(this.#snapshot, this.#slots.cells),
-      certificates: () => [],
+      certificates: () => this.#certificateViews(),
       metrics: () => metricsText(this.#meters),
       inForce: this.#around.inForce ?? [],
       ports: () => this.#threads.ports,
