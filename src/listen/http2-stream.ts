@@ -216,7 +216,6 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#waitsForTrailers = length < 0;
     this.stream.respond(head, length < 0 ? WITH_TRAILERS : undefined);
     if (length < 0) this.stream.once("wantTrailers", this.#sendTrailers);
-    this.stream.on("drain", this.#drained);
     let sink: BodySink = this;
     if (transforms !== undefined) {
       for (let i = transforms.length - 1; i >= 0; i--) sink = transforms[i]!(sink, replyBody);
@@ -234,7 +233,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
       stream.write(Buffer.from(chunk));
       return true;
     }
-    stream.write(chunk);
+    stream.write(chunk, this.#drained);
     this.#stalled = true;
     const { writeStallTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
     this.#limitTo(writeStallTimeout === 0 ? NEVER : this.#connection.site.limits.nowMs + writeStallTimeout);
@@ -242,7 +241,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   }
 
   readonly #drained = () => {
-    if (!this.#stalled) return;
+    if (!this.#stalled || this.stream.destroyed) return;
     this.#stalled = false;
     this.#limitTo(NEVER);
     this.exchange!.replyBody.resume();

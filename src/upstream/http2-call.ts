@@ -104,7 +104,6 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.transport.limits.add(this);
     if (length === 0) this.#limitIn(this.transport.headerMs);
     else {
-      stream.on("drain", this.#onDrain);
       this.#pump();
     }
   }
@@ -130,14 +129,14 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       stream.write(Buffer.from(chunk));
       return true;
     }
-    stream.write(chunk);
+    stream.write(chunk, this.#onDrain);
     this.#stalled = true;
     if (!this.#replied) this.#limitIn(this.transport.idleReadMs);
     return false;
   }
 
   readonly #onDrain = () => {
-    if (!this.#stalled) return;
+    if (!this.#stalled || this.#stream!.destroyed) return;
     this.#stalled = false;
     if (!this.#replied) this.limitAtMs = Number.POSITIVE_INFINITY;
     this.exchange.requestBody.resume();
