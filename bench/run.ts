@@ -196,6 +196,8 @@ async function compare(list: readonly ProxyUnderTest[]): Promise<void> {
       await ready(proxy.port);
       await ready(proxy.port + 1);
       await wait(1500);
+      // Before any load: afterwards the memory that it needed would be used again.
+      idle.set(proxy.name, await idleBytes(proxy.port, child.pid!, 2000));
       await wrk("/100")(proxy.port);
       for (const one of CASES) {
         const measured = await measure(proxy.port, child.pid!, one.load).catch(() => undefined);
@@ -203,7 +205,6 @@ async function compare(list: readonly ProxyUnderTest[]): Promise<void> {
         results.set(one.name, row);
         if (measured !== undefined) row.set(proxy.name, measured);
       }
-      idle.set(proxy.name, await idleBytes(proxy.port, child.pid!, 2000));
     } finally {
       await stop(child);
     }
