@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, globSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, globSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildDashboard } from "./dashboard.ts";
 
 /** Makes `dist/`: what the image runs. */
 const OUT = "dist";
@@ -15,6 +16,6 @@ if (status !== 0) process.exit(status ?? 1);
 for (const file of globSync("src/**/*.*", { exclude: ["src/dashboard/**"] })) {
   if (!file.endsWith(".ts")) cpSync(file, join(OUT, file));
 }
-for (const directory of ["src/dashboard/dist"]) {
-  if (existsSync(directory)) cpSync(directory, join(OUT, dirname(directory), "dist"), { recursive: true });
-}
+
+mkdirSync(join(OUT, "dashboard"), { recursive: true });
+for (const [name, bytes] of await buildDashboard()) writeFileSync(join(OUT, "dashboard", name), bytes);

@@ -1,9 +1,12 @@
 import type { Report } from "../model/report.ts";
-import { settingsOptions } from "../model/settings.ts";
-import { redact } from "../schema/option.ts";
-import { describeProblem } from "../schema/problem.ts";
+import { describePlace, describeProblem, type Problem } from "../schema/problem.ts";
+import { catalogue, docsOfSettings } from "./catalogue.ts";
+import { explain } from "./explain.ts";
 import { type Listing, listPage, Refusal } from "./listing.ts";
+import { openApi } from "./openapi.ts";
+import type { ProblemShape, SettingShape, WorkloadShape } from "./shapes.ts";
 import type { AdminSource } from "./source.ts";
+import type { TrafficHistory } from "./traffic.ts";
 import {
   certificateView,
   entryPointView,
@@ -22,26 +25,37 @@ export interface ApiReply {
 /** Answers Traefik's read-only API and ours beside it. `path` begins with `/api/` and is still escaped. */
 export function answerApi(
   source: AdminSource,
+  history: TrafficHistory,
   method: string,
   path: string,
   query: URLSearchParams,
 ): ApiReply {
   try {
     if (method !== "GET" && method !== "HEAD") throw new Refusal(405, "only GET is answered here");
-    return answer(source, path, query);
+    return answer(source, history, path, query);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return {
-      status: error.status,
-      headers: { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" },
-      body: `${JSON.stringify({ message: error.message })}\n`,
-    };
+    return refusalReply(error);
   }
 }
 
-function answer(source: AdminSource, path: string, query: URLSearchParams): ApiReply {
+export function refusalReply({ status, message }: Refusal): ApiReply {
+  return {
+    status,
+    headers: { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" },
+    body: `${JSON.stringify({ message })}\n`,
+  };
+}
+
+function answer(
+  source: AdminSource,
+  history: TrafficHistory,
+  path: string,
+  query: URLSearchParams,
+): ApiReply {
   const [, , ...parts] = path.split("/");
-  const [area, collection, id] = parts.map(decodePart);
+  const [area, collection, id, ...more] = parts.map(decodePart);
+  if (more.length > 0) throw new Refusal(404, "there is nothing here");
   const report = source.report();
   switch (area) {
     case "overview":
@@ -59,12 +73,22 @@ function answer(source: AdminSource, path: string, query: URLSearchParams): ApiR
       return objects({ items: [], listing: NOTHING, noun: "object" }, query, id);
     case "certificates":
       return objects(certificates(source), query, collection);
+    case "issuance":
+      return json(source.issuance?.() ?? []);
     case "problems":
-      return json(report.problems.map((problem) => ({ ...problem, text: describeProblem(problem) })));
+      return json(report.problems.map(problemShape));
     case "workloads":
       return json(workloads(report));
     case "settings":
-      return json(redact(settingsOptions, source.settings));
+      return json(settingShapes(source));
+    case "catalogue":
+      return json(catalogue(source.registry));
+    case "traffic":
+      return json({ totals: history.totals(), points: history.points(Number(query.get("since")) || 0) });
+    case "explain":
+      return explanation(source, query);
+    case "openapi.json":
+      return json(openApi(source.version, source.settings.api?.basePath ?? "/"));
     default:
       throw new Refusal(404, "there is nothing here");
   }
@@ -236,16 +260,66 @@ function version({ version: number, startedAtMs, settings }: AdminSource): Json 
   };
 }
 
-function workloads(report: Report): Json[] {
+function explanation(source: AdminSource, query: URLSearchParams): ApiReply {
+  const headers = query.getAll("header").flatMap((line) => {
+    const colon = line.indexOf(":");
+    return colon < 1 ? [] : [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+  });
+  const known = {
+    settings: source.settings,
+    report: source.report(),
+    registry: source.registry,
+    servers: source.servers(),
+    certificates: source.certificates(),
+    ports: source.ports(),
+  };
+  const found = explain(known, {
+    url: query.get("url") ?? "",
+    method: query.get("method") || "GET",
+    headers,
+    from: query.get("from") || "127.0.0.1",
+    entryPoint: query.get("entryPoint") ?? "",
+  });
+  if (typeof found === "string") throw new Refusal(400, found);
+  return json(found);
+}
+
+function problemShape(problem: Problem): ProblemShape {
+  const { code, severity, message, suggestion, subject } = problem;
+  return {
+    code,
+    severity,
+    place: describePlace(problem.place),
+    message,
+    ...(suggestion !== undefined && { suggestion }),
+    ...(subject !== undefined && { subject }),
+  };
+}
+
+function settingShapes({ inForce }: AdminSource): SettingShape[] {
+  const docOf = docsOfSettings();
+  return inForce.map(({ option, value, source }) => ({
+    option,
+    value,
+    source: source.source,
+    place: describePlace(source),
+    doc: docOf(option),
+  }));
+}
+
+function workloads(report: Report): WorkloadShape[] {
   return report.workloads.map(({ workload, ...rest }) => ({
-    ...rest,
-    problems: rest.problems.map(describeProblem),
     id: workload.id,
     name: workload.name,
     image: workload.image,
     state: workload.state,
     health: workload.health,
     stopping: workload.stopping,
+    routed: rest.routed,
+    reason: rest.reason,
+    routers: rest.routers,
+    services: rest.services,
+    problems: rest.problems.map(describeProblem),
     networks: workload.networks,
     ports: workload.ports,
     created: new Date(workload.createdAtMs).toISOString(),

@@ -61,19 +61,23 @@ function routerView(router: RouterReport, spec: RouterSpec | undefined): Json {
 export function serviceView(service: ServiceReport, states: readonly ServerState[]): Json {
   const { loadBalancer, ...others } = service.declared;
   const own = redact(without(fileServiceOptions, "loadBalancer"), others as Record<string, unknown>);
+  // Those that the proxy answers itself have no configuration to show.
+  const isOurs = service.provider === "internal";
   const mine = states.filter((state) => state.service === service.name);
   return {
     ...withoutEmpty(own),
-    loadBalancer: loadBalancer && loadBalancerView(loadBalancer, service),
+    loadBalancer: isOurs ? undefined : loadBalancer && loadBalancerView(loadBalancer, service),
     ...common(service),
     usedBy: some(usersOf(service)),
-    serverStatus: some(
-      Object.fromEntries(
-        mine.map(({ server, healthy, ejected }) => [server.url, healthy && !ejected ? "UP" : "DOWN"]),
-      ),
-    ),
+    serverStatus: isOurs
+      ? undefined
+      : some(
+          Object.fromEntries(
+            mine.map(({ server, healthy, ejected }) => [server.url, healthy && !ejected ? "UP" : "DOWN"]),
+          ),
+        ),
     name: service.name,
-    type: service.kind.toLowerCase(),
+    type: isOurs ? undefined : service.kind.toLowerCase(),
   };
 }
 

@@ -8,6 +8,7 @@ import type {
 import { fileServiceOptions, routerOptions } from "../model/dynamic.ts";
 import { type EntryPointSettings, parseAddress } from "../model/entry-point.ts";
 import type { Middleware } from "../model/middleware.ts";
+import { OWN_PATHS, OWN_ROUTE_HEADER } from "../model/own-pages.ts";
 import type { Settings } from "../model/settings.ts";
 import type { ServerSpec } from "../model/snapshot.ts";
 import { Node, type Place } from "../schema/node.ts";
@@ -19,8 +20,17 @@ const PROVIDER = "internal";
 const PRIORITY_HIGHEST = 2n ** 63n - 1n;
 const CHALLENGE_PATH = "/.well-known/acme-challenge/";
 
-/** Services that the main thread answers, behind a socket of its own: workers send requests there as to any server. */
-const SERVED_BY_MAIN = ["api", "dashboard", "prometheus"];
+/**
+ * Services that the main thread answers, behind a socket of its own: workers send requests there as to any server. By
+ * name, what is put before the path, so that it can tell them apart.
+ */
+const SERVED_BY_MAIN = new Map([
+  ["api", ""],
+  ["dashboard", OWN_PATHS.dashboard],
+  ["prometheus", OWN_PATHS.metrics],
+]);
+/** Marks requests that came by a router of our own, which nothing of the user's guards. */
+const OWN_ROUTE = "own-route";
 /** Services that a worker answers by itself. */
 const SERVED_BY_WORKERS = ["ping", "noop", "acme-http"];
 
@@ -38,6 +48,7 @@ export function declareInternals(
   const add = (name: string, from: RouterDraft) => routers.set(name, declared(routerFrom(from)));
 
   addPages(settings, add);
+  if (settings.api?.insecure) middlewares.set(OWN_ROUTE, declared(markOwn(registry)));
   for (const [name, entryPoint] of settings.entryPoints) {
     const redirection = entryPoint.http.redirections?.entryPoint;
     if (redirection === undefined) continue;
@@ -87,10 +98,12 @@ function addPages({ api, ping, metrics }: Settings, add: (name: string, from: Ro
       entryPoints,
       service: "api",
       priority: PRIORITY_HIGHEST - 1n,
+      middlewares: [OWN_ROUTE],
     });
     if (api.dashboard) {
       const rule = `PathPrefix(\`${base === "" ? "/" : base}\`)`;
-      add("dashboard", { rule, entryPoints, service: "dashboard", priority: PRIORITY_HIGHEST - 2n });
+      const priority = PRIORITY_HIGHEST - 2n;
+      add("dashboard", { rule, entryPoints, service: "dashboard", priority, middlewares: [OWN_ROUTE] });
     }
   }
   if (ping !== undefined && !ping.manualRouting) {
@@ -142,6 +155,14 @@ function redirectFrom(
   return { type: "redirectScheme", options: optionsFrom(registry.get("redirectScheme")!.options, written) };
 }
 
+function markOwn(registry: ReadonlyMap<string, Middleware>): DeclaredMiddleware {
+  const { options } = registry.get("headers")!;
+  const node = new Node("", SETTINGS_PLACE);
+  const headers = node.child("customRequestHeaders", SETTINGS_PLACE);
+  headers.child(OWN_ROUTE_HEADER, SETTINGS_PLACE).value = "true";
+  return { type: "headers", options: readOptions(options, node, READER) };
+}
+
 function optionsFrom(options: Options, written: Readonly<Record<string, string>>): Record<string, unknown> {
   const node = new Node("", SETTINGS_PLACE);
   node.children = new Map(
@@ -163,8 +184,10 @@ function servicesWith(adminSocket: string | undefined): Map<string, Declared<Dec
     nodeWith("loadBalancer"),
     READER,
   ).loadBalancer!;
-  const loadBalancer = { ...balancing, servers: [ownServer(adminSocket)], unavailable: [] };
-  for (const name of SERVED_BY_MAIN) services.set(name, declared({ ...empty, loadBalancer }));
+  for (const [name, path] of SERVED_BY_MAIN) {
+    const loadBalancer = { ...balancing, servers: [ownServer(adminSocket, path)], unavailable: [] };
+    services.set(name, declared({ ...empty, loadBalancer }));
+  }
   return services;
 }
 
@@ -175,13 +198,13 @@ function nodeWith(child: string): Node {
   return node;
 }
 
-function ownServer(path: string): ServerSpec {
+function ownServer(socket: string, path: string): ServerSpec {
   return {
     id: "main-thread",
     scheme: "http",
-    host: path,
+    host: socket,
     port: 0,
-    path: "",
+    path,
     weight: 1,
     url: "http://main-thread",
     workload: undefined,

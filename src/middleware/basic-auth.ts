@@ -1,11 +1,6 @@
 import { KnownLogins } from "../lib/known-logins.ts";
-import {
-  dummyLike,
-  type PasswordHash,
-  parsePasswordHash,
-  passwordWork,
-  verifyPassword,
-} from "../lib/password.ts";
+import { dummyLike, type PasswordHash, passwordWork, verifyPassword } from "../lib/password.ts";
+import { readUsers } from "../lib/user-list.ts";
 import { type Exchange, type Reply, reply } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import { getHeader, headerText, isHeaderName, removeAliases, removeHeader } from "../model/headers.ts";
@@ -152,20 +147,4 @@ function usersOf(users: readonly string[], file: string): Map<string, PasswordHa
   if (typeof read === "string") throw new Error(`basicAuth: ${read}`);
   if (read.size === 0) throw new Error("basicAuth: usersFile names no user");
   return read;
-}
-
-/** Each text may hold several lines, as a secret's file does. A text is returned that says what is wrong. */
-function readUsers(texts: readonly string[]): Map<string, PasswordHash> | string {
-  const users = new Map<string, PasswordHash>();
-  for (const line of texts.flatMap((entry) => entry.split("\n"))) {
-    const entry = line.trim();
-    if (entry === "" || entry.startsWith("#")) continue;
-    const [name, hash, ...rest] = entry.split(":");
-    if (hash === undefined || rest.length > 0)
-      return `must be name:hash, found ${JSON.stringify(name)} and ${rest.length === 0 ? "no" : "more than one"} colon`;
-    const parsed = parsePasswordHash(hash);
-    if (typeof parsed === "string") return `has a user ${JSON.stringify(name)} whose hash ${parsed}`;
-    users.set(name!, parsed);
-  }
-  return users;
 }

@@ -24,3 +24,19 @@ export interface CertificateView {
   /** Where it comes from: a resolver's name, or the file. */
   readonly source: string;
 }
+
+/** How getting and renewing one certificate goes. */
+export interface IssuanceView {
+  readonly resolver: string;
+  readonly names: readonly string[];
+  /** Routers that asked for it. */
+  readonly owners: readonly string[];
+  readonly state: string;
+  /** A sentence for people; empty when all is well. */
+  readonly reason: string;
+  readonly failures: number;
+  /** Milliseconds since 1970; undefined when nothing is waited for. */
+  readonly nextTryAtMs: number | undefined;
+  readonly renewAtMs: number | undefined;
+  readonly issuer: string;
+}

@@ -1,8 +1,12 @@
 import { nearest } from "../lib/nearest.ts";
+import { readUsers } from "../lib/user-list.ts";
 import { type EntryPointSettings, parseAddress } from "../model/entry-point.ts";
 import { type AcmeOptions, PRECEDENCE, type Settings } from "../model/settings.ts";
 import { below, type Node, type Place } from "../schema/node.ts";
 import { type Problem, quote } from "../schema/problem.ts";
+import { OWN_ENTRY_POINT } from "./complete.ts";
+
+type Api = NonNullable<Settings["api"]>;
 
 interface Checking {
   readonly settings: Settings;
@@ -113,8 +117,24 @@ function checkPages(checking: Checking): void {
   if (prometheus && !prometheus.manualRouting) {
     checkEntryPointName(checking, ["metrics", "prometheus", "entryPoint"], prometheus.entryPoint);
   }
+  if (api) checkLogin(checking, api);
   if (api && !/^\/[a-zA-Z0-9/_.:~-]*$/.test(api.basePath)) {
     checking.wrong(["api", "basePath"], `expected a path such as /waybill, found ${quote(api.basePath)}`);
+  }
+}
+
+function checkLogin({ settings, wrong, doubt }: Checking, { auth, insecure }: Api): void {
+  const users = readUsers(auth?.users ?? []);
+  if (typeof users === "string") return wrong(["api", "auth", "users"], `each entry ${users}`);
+  const token = auth?.token ?? "";
+  if (token !== "" && token.length < 16) {
+    doubt(["api", "auth", "token"], "is short enough to be guessed; openssl rand -hex 16 makes a good one");
+  }
+  const address = settings.entryPoints.get(OWN_ENTRY_POINT)?.address ?? "";
+  const isOpen = users.size === 0 && token === "";
+  if (insecure && isOpen && !/^(?:127\.|localhost:|\[::1\])/.test(address)) {
+    const what = "shows routes, containers and requests, without a login";
+    doubt(["api", "insecure"], `${what}, to everyone who reaches ${address}; api.auth.token asks for one`);
   }
 }
 

@@ -313,7 +313,6 @@ test("the flags that people have in their compose files are read without a word"
     "--entrypoints.https.http.tls.domains[0].sans=*.example.com",
     "--entrypoints.https.transport.respondingTimeouts.readTimeout=600s",
     "--api=true",
-    "--api.insecure=true",
     "--api.dashboard=true",
     "--log=true",
     "--log.filePath=/logs/traefik.log",
@@ -349,4 +348,19 @@ test("the flags that people have in their compose files are read without a word"
   );
   assert.deepEqual(said, []);
   assert.deepEqual([...settings.entryPoints.keys()], ["http", "https", "traefik"]);
+});
+
+test("AD-01 an open dashboard is said to be open, one on loopback or with a login is not", () => {
+  const [warning = "", ...others] = flags("--api.insecure=true").said;
+  assert.match(warning, /without a login, to everyone who reaches :8080; api\.auth\.token asks for one/);
+  assert.deepEqual(others, []);
+  const address = "--entryPoints.traefik.address=127.0.0.1:8080";
+  assert.deepEqual(flags("--api.insecure=true", address).said, []);
+  assert.deepEqual(flags("--api.insecure=true", "--api.auth.token=0123456789abcdef").said, []);
+});
+
+test("AD-06 users of the API that cannot be read are told of, without their hash", () => {
+  const { said } = flags("--api.auth.users=ann:secret");
+  assert.match(said[0] ?? "", /api\.auth\.users.*"ann" whose hash is/);
+  assert.doesNotMatch(said.join(), /secret/);
 });

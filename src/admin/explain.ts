@@ -1,0 +1,365 @@
+import { isIP } from "node:net";
+import { nearest } from "../lib/nearest.ts";
+import { NO_BODY } from "../model/body.ts";
+import type { CertificateView } from "../model/certificate-view.ts";
+import type { Client } from "../model/client.ts";
+import { parseAddress } from "../model/entry-point.ts";
+import { Exchange } from "../model/exchange.ts";
+import type { Middleware } from "../model/middleware.ts";
+import type { Report, RouterReport, ServerState, ServiceReport, WorkloadReport } from "../model/report.ts";
+import type { Settings } from "../model/settings.ts";
+import type { RouterSpec, ServiceSpec } from "../model/snapshot.ts";
+import { type Consideration, explainMatch } from "../routing/explain.ts";
+import { compareRouters } from "../routing/priority.ts";
+import { redact } from "../schema/option.ts";
+import { describeProblem } from "../schema/problem.ts";
+import { parseTarget, refusedEscapes } from "../wire/target.ts";
+import type { Explanation } from "./shapes.ts";
+
+/** A request that nobody makes, to see what would become of it. */
+export interface Question {
+  readonly url: string;
+  readonly method?: string;
+  /** Name and value by turns. */
+  readonly headers?: readonly string[];
+  /** Address of the client. */
+  readonly from?: string;
+  readonly entryPoint?: string;
+}
+
+/** What an answer is made from: a running Waybill, or files. */
+export interface Known {
+  readonly settings: Settings;
+  readonly report: Report;
+  readonly registry: ReadonlyMap<string, Middleware>;
+  readonly servers: readonly ServerState[];
+  readonly certificates: readonly CertificateView[];
+  /** Ports that entry points really have, where the system chose them. */
+  readonly ports: ReadonlyMap<string, number>;
+}
+
+const CONSIDERED_MAX = 200;
+const LEFT_OUT_MAX = 50;
+
+/** The walk of one request, from its entry point to its servers. A text says why there is none. */
+export function explain(known: Known, question: Question): Explanation | string {
+  const asked = parseUrl(question);
+  if (typeof asked === "string") return asked;
+  const entryPoint = chooseEntryPoint(known, asked, question.entryPoint);
+  if (entryPoint === undefined) return `there is no entry point ${question.entryPoint ?? ""}`.trimEnd();
+  const exchange = makeExchange(known, asked, entryPoint);
+  if (typeof exchange === "string") return exchange;
+
+  const specs = [...known.report.routers.values()]
+    .filter(({ status }) => status !== "disabled")
+    .flatMap(({ effective }) => effective)
+    .sort(compareRouters);
+  const considered = explainMatch(specs, exchange);
+  const chain = considered
+    .filter(({ matched }) => matched)
+    .map((one) => specs.find(({ name }) => name === one.router)!);
+  const winner = chain.at(-1);
+  const isEnd = winner !== undefined && winner.service !== "";
+  const found = isEnd ? walkServices(known, winner.service) : NOTHING;
+  const missed = isEnd ? { nearest: [], leftOut: [] } : whatIsNear(known, exchange);
+  const certificate =
+    asked.scheme === "https" ? certificateFor(known.certificates, exchange.host) : undefined;
+  return {
+    request: {
+      method: exchange.method,
+      url: `${asked.scheme}://${asked.authority}${asked.target}`,
+      scheme: asked.scheme,
+      host: exchange.host,
+      path: exchange.path,
+      ...(exchange.query !== undefined && { query: exchange.query }),
+      from: exchange.connection.peerIp,
+    },
+    routed: isEnd,
+    diagnosis: isEnd ? diagnoseRouted(winner, found) : diagnoseMissed(exchange, considered, missed),
+    entryPoint: { name: entryPoint, address: known.settings.entryPoints.get(entryPoint)!.address },
+    ...mostTelling(considered),
+    ...(isEnd && {
+      router: { name: winner.name, rule: winner.rule, why: whyItWon(winner, considered, specs) },
+    }),
+    middlewares: chain.flatMap(({ middlewares }) => middlewares).map((name) => middlewareOf(known, name)),
+    ...(isEnd && {
+      service: { name: winner.service, kind: known.report.services.get(winner.service)?.kind ?? "" },
+    }),
+    servers: found.servers,
+    unavailable: found.unavailable,
+    ...(certificate && { certificate }),
+    ...missed,
+  };
+}
+
+// --- The request.
+
+interface Asked {
+  readonly scheme: "http" | "https";
+  readonly authority: string;
+  readonly target: string;
+  readonly method: string;
+  readonly headers: readonly string[];
+  readonly from: string;
+}
+
+/** By hand, because a parser of URLs would change the path before we look at it. */
+function parseUrl({ url, method = "GET", headers = [], from = "127.0.0.1" }: Question): Asked | string {
+  const parts = /^(?:(https?):\/\/)?([^/?#\s]+)([^#\s]*)/i.exec(url.trim());
+  if (parts === null || url.length > 8192) return "expected a URL such as https://app.example.com/path";
+  if (!/^[A-Za-z]{1,32}$/.test(method)) return "expected a method such as GET";
+  if (isIP(from) === 0) return "expected the client as an address such as 192.0.2.7";
+  const [, scheme = "http", authority = "", rest = ""] = parts;
+  return {
+    scheme: scheme.toLowerCase() === "https" ? "https" : "http",
+    authority: authority.replace(/^.*@/, ""),
+    target: rest.startsWith("/") ? rest : `/${rest}`,
+    method: method.toUpperCase(),
+    headers,
+    from,
+  };
+}
+
+function chooseEntryPoint({ settings, ports }: Known, asked: Asked, named = ""): string | undefined {
+  const names = [...settings.entryPoints.keys()];
+  if (named !== "") return names.find((name) => name === named);
+  const written = /:(\d+)$/.exec(asked.authority)?.[1];
+  const port = written === undefined ? (asked.scheme === "https" ? 443 : 80) : Number(written);
+  const portOf = (name: string) =>
+    ports.get(name) ?? parseAddress(settings.entryPoints.get(name)!.address)?.port;
+  const atPort = names.find((name) => portOf(name) === port);
+  if (atPort !== undefined) return atPort;
+  // Published ports differ from ours more often than not: the most likely one is looked at.
+  const users = names.filter((name) => name !== "traefik");
+  const isSecure = (name: string) =>
+    settings.entryPoints.get(name)!.http.tls !== undefined || /secure|https|tls|443/i.test(name);
+  const likely = users.filter((name) => isSecure(name) === (asked.scheme === "https"));
+  return likely[0] ?? users[0] ?? names[0];
+}
+
+function makeExchange({ settings }: Known, asked: Asked, entryPoint: string): Exchange | string {
+  const { http } = settings.entryPoints.get(entryPoint)!;
+  const target = parseTarget(asked.method, asked.target, asked.authority, {
+    sanitizePath: http.sanitizePath,
+    encodeQuerySemicolons: http.encodeQuerySemicolons,
+    refusedEscapes: refusedEscapes(http.encodedCharacters),
+  });
+  if (target.fault !== undefined) {
+    return `the entry point ${entryPoint} refuses such a request (${target.fault}: ${target.detail})`;
+  }
+  const isTls = asked.scheme === "https";
+  const tls = {
+    serverName: target.host,
+    options: "default",
+    version: "1.3",
+    cipher: "",
+    peerCertificates: () => [],
+  };
+  const connection = {
+    entryPoint,
+    peerIp: asked.from,
+    peerPort: 0,
+    localPort: 0,
+    tls: isTls ? tls : undefined,
+  };
+  return new Exchange(
+    NOBODY,
+    connection,
+    performance.now(),
+    11,
+    asked.method,
+    asked.scheme,
+    target.authority,
+    target.host,
+    target.path,
+    target.query,
+    [...asked.headers],
+    NO_BODY,
+    undefined,
+    false,
+  );
+}
+
+/** Matching sends nothing. */
+const NOBODY: Client = {
+  inform() {},
+  send() {},
+  takeOver() {
+    throw new Error("nothing is sent while explaining");
+  },
+  abort() {},
+};
+
+// --- What matched.
+
+function whyItWon(
+  winner: RouterSpec,
+  considered: readonly Consideration[],
+  specs: readonly RouterSpec[],
+): string {
+  const tried = considered.filter(({ matched }) => !matched).length;
+  const others = specs.length - considered.length;
+  const before = tried === 0 ? "it is tried first" : `the ${tried} tried before it do not match`;
+  const after = others === 0 ? "" : `; ${others} of lower rank were not tried`;
+  return `its rule matches, and with priority ${winner.priority} ${before}${after}`;
+}
+
+function middlewareOf({ report, registry }: Known, name: string): Explanation["middlewares"][number] {
+  const found = report.middlewares.get(name);
+  const options = found && redact(registry.get(found.type)?.options ?? {}, found.declared.options);
+  return { name, type: found?.type ?? "", options: options ?? {} };
+}
+
+interface Walk {
+  readonly servers: Explanation["servers"];
+  readonly unavailable: readonly string[];
+}
+
+const NOTHING: Walk = { servers: [], unavailable: [] };
+
+function walkServices(known: Known, name: string): Walk {
+  const names = new Set<string>();
+  gatherServices(known.report, name, names);
+  const leaves = [...names].map((one) => known.report.services.get(one)).filter((one) => one !== undefined);
+  const servers = known.servers.filter(({ service }) => names.has(service));
+  return {
+    servers: servers.map(({ service, server, healthy, ejected, inFlight }) => ({
+      service,
+      url: server.url,
+      state: !healthy ? "unhealthy" : ejected ? "resting" : "up",
+      inFlight,
+      ...(server.workload && { workload: server.workload }),
+    })),
+    unavailable: leaves.flatMap(({ unavailable }) =>
+      unavailable.map(({ workload, detail }) => `${workload}: ${detail}`),
+    ),
+  };
+}
+
+function gatherServices(report: Report, name: string, names: Set<string>): void {
+  if (names.has(name)) return;
+  names.add(name);
+  for (const child of childrenOf(report.services.get(name))) gatherServices(report, child, names);
+}
+
+/** Services that a composite one chooses among. */
+export function childrenOf(service: ServiceReport | undefined): readonly string[] {
+  const spec: ServiceSpec | undefined = service?.effective;
+  switch (spec?.kind) {
+    case "weighted":
+    case "highestRandomWeight":
+      return spec.options.services.map(({ name }) => name);
+    case "mirroring":
+      return [spec.options.service, ...spec.options.mirrors.map(({ name }) => name)];
+    case "failover":
+      return [spec.options.service, spec.options.fallback];
+    default:
+      return [];
+  }
+}
+
+function diagnoseRouted({ name, service }: RouterSpec, { servers, unavailable }: Walk): string {
+  const isInternal = service.endsWith("@internal");
+  if (isInternal || servers.some(({ state }) => state === "up")) return `routed by ${name} to ${service}`;
+  const reason =
+    servers.length > 0 ? `all its servers are ${servers[0]!.state}` : (unavailable[0] ?? "it has no servers");
+  return `routed by ${name} to ${service}, where nobody answers: ${reason}`;
+}
+
+function certificateFor(all: readonly CertificateView[], host: string): Explanation["certificate"] {
+  const wildcard = `*.${host.slice(host.indexOf(".") + 1)}`;
+  const named = (name: string) => all.filter(({ names }) => names.includes(name));
+  const [best] = [...(named(host).length > 0 ? named(host) : named(wildcard))].sort(
+    (a, b) => b.notAfterMs - a.notAfterMs,
+  );
+  if (best === undefined) {
+    return { names: [], issuer: "Waybill itself: browsers will not trust it", notAfter: "", fits: false };
+  }
+  const notAfter = new Date(best.notAfterMs).toISOString();
+  return {
+    names: best.names,
+    issuer: best.issuerOrganization || best.issuerCommonName,
+    notAfter,
+    fits: true,
+  };
+}
+
+/** All when they are few. Of many, first those that failed by something else than their host. */
+function mostTelling(all: readonly Consideration[]): Pick<Explanation, "considered" | "consideredMore"> {
+  const isFar = ({ matched, reasons }: Consideration) =>
+    !matched && /: the host is |it listens on /.test(reasons[0] ?? "");
+  const chosen = new Set(
+    [...all.filter((one) => !isFar(one)), ...all.filter(isFar)].slice(0, CONSIDERED_MAX),
+  );
+  const shown = all.filter((one) => chosen.has(one));
+  return {
+    considered: shown.map(({ priority, ...rest }) => ({ ...rest, priority: String(priority) })),
+    consideredMore: all.length - shown.length,
+  };
+}
+
+// --- What did not.
+
+type Missed = Pick<Explanation, "nearest" | "leftOut">;
+
+function whatIsNear({ report }: Known, exchange: Exchange): Missed {
+  const { host } = exchange;
+  const byHost = new Map<string, string[]>();
+  for (const { status, hosts, name } of report.routers.values()) {
+    if (status === "disabled") continue;
+    for (const one of hosts) byHost.set(one, [...(byHost.get(one) ?? []), name]);
+  }
+  const near = byHost.has(host) ? host : nearest(host, byHost.keys());
+  const routers = [...report.routers.values()].filter(
+    (router) => router.status === "disabled" && wouldTake(router, exchange),
+  );
+  const containers = report.workloads
+    .filter(({ routed }) => !routed)
+    .sort((a, b) => Number(isAbout(b, host)) - Number(isAbout(a, host)));
+  const leftOut = [
+    ...routers.map(({ name, problems }) => ({
+      kind: "router" as const,
+      name,
+      reason: problems.map(describeProblem).join("; ") || "it is not in force",
+    })),
+    ...containers.map(({ workload, reason, problems }) => ({
+      kind: "container" as const,
+      name: workload.name,
+      reason: problems[0] === undefined ? reason : describeProblem(problems[0]),
+    })),
+  ];
+  return {
+    nearest: near === undefined ? [] : [{ host: near, routers: byHost.get(near)! }],
+    leftOut: leftOut.slice(0, LEFT_OUT_MAX),
+  };
+}
+
+/** A router out of force whose rule cannot be read takes what it names. */
+function wouldTake({ effective, declared }: RouterReport, exchange: Exchange): boolean {
+  const isMatched = explainMatch([...effective], exchange).some(({ matched }) => matched);
+  return isMatched || (exchange.host !== "" && declared.rule.includes(`\`${exchange.host}\``));
+}
+
+function isAbout({ workload }: WorkloadReport, host: string): boolean {
+  const [first = ""] = host.split(".");
+  if (workload.name === first || workload.name === host) return true;
+  return [...workload.labels.values()].some((value) => value.includes(host));
+}
+
+function diagnoseMissed(
+  { host, connection }: Exchange,
+  considered: readonly Consideration[],
+  { nearest: [near], leftOut }: Missed,
+): string {
+  const [router] = leftOut.filter(({ kind }) => kind === "router");
+  if (router !== undefined)
+    return `router ${router.name} would take it, but is not in force: ${router.reason}`;
+  const sameHost =
+    near?.host === host ? considered.find(({ router: name }) => near.routers.includes(name)) : undefined;
+  if (sameHost !== undefined) return `router ${sameHost.router} does not take it: ${sameHost.reasons[0]}`;
+  const [first = ""] = host.split(".");
+  const container = leftOut.find(({ name }) => name === first || name === host);
+  if (container !== undefined) return `container ${container.name} is not routed: ${container.reason}`;
+  const hint = near === undefined ? "" : `; did you mean ${near.host}?`;
+  return `no router takes ${host || "a request without a host"} on entry point ${connection.entryPoint}${hint}`;
+}
