@@ -24,8 +24,9 @@ const TIER: Record<string, number> = {
   control: 4,
   compile: 4,
   admin: 4,
-  cli: 5,
-  "main.ts": 6,
+  check: 5,
+  cli: 6,
+  "main.ts": 7,
   "worker.ts": 5,
 };
 

@@ -1,6 +1,8 @@
 import { nearest } from "../lib/nearest.ts";
+import check from "./check.ts";
 import { type Command, processShell, type Shell } from "./command.ts";
 import demo from "./demo.ts";
+import explain from "./explain.ts";
 import hash from "./hash.ts";
 import healthcheck from "./healthcheck.ts";
 import { helpAbout, nearestTopic } from "./help.ts";
@@ -8,7 +10,7 @@ import run from "./run.ts";
 import version from "./version.ts";
 
 /** In the order in which `waybill help` names them. */
-const COMMANDS: readonly Command[] = [run, demo, healthcheck, hash, version];
+const COMMANDS: readonly Command[] = [run, demo, check, explain, healthcheck, hash, version];
 
 /** `waybill [command] [options]`. Gives the exit code. */
 export async function main(argv: readonly string[], shell: Shell = processShell): Promise<number> {

@@ -1,0 +1,133 @@
+import type { Report, RouterReport } from "../model/report.ts";
+import type { Settings } from "../model/settings.ts";
+import type { RouterSpec } from "../model/snapshot.ts";
+import { compareRouters } from "../routing/priority.ts";
+import { parseRule } from "../routing/rule.ts";
+import type { Place } from "../schema/node.ts";
+import type { Problem, Subject } from "../schema/problem.ts";
+import { cannotHold, covers } from "./rule-logic.ts";
+
+/** What is in force and yet is hardly what someone meant. Asked of files, where there is time to look. */
+export function lint(report: Report, settings: Settings): Problem[] {
+  const problems: Problem[] = [];
+  const warn = (code: string, place: Place, subject: Subject, message: string) =>
+    void problems.push({ code, severity: "warning", place, message, subject });
+  const routers = [...report.routers.values()].filter(
+    ({ status, provider }) => status !== "disabled" && provider !== "internal",
+  );
+  lintRules(routers, warn);
+  lintOpenPages(routers, report, settings, warn);
+  lintTls(report, warn);
+  return problems;
+}
+
+type Warn = (code: string, place: Place, subject: Subject, message: string) => void;
+
+const placeOf = ({ place }: RouterReport, option: string): Place => ({
+  ...place,
+  key: place.key === "" ? option : `${place.key}.${option}`,
+});
+const subjectOf = ({ name }: { readonly name: string }): Subject => ({ kind: "router", name });
+
+/** Rules that nothing can fulfil, that are there twice, or that another router's takes everything from. */
+function lintRules(routers: readonly RouterReport[], warn: Warn): void {
+  const tried: { readonly report: RouterReport; readonly spec: RouterSpec }[] = [];
+  const all = routers.flatMap((report) => report.effective.map((spec) => ({ report, spec })));
+  const told = new Set<RouterReport>();
+  for (const one of all.sort((a, b) => compareRouters(a.spec, b.spec))) {
+    const { report, spec } = one;
+    const parsed = parseRule(spec.rule, spec.ruleSyntax);
+    if ("problem" in parsed || told.has(report) || spec.parents.length > 0) continue;
+    const { condition } = parsed.rule;
+    const never = cannotHold(condition);
+    if (never !== undefined) {
+      told.add(report);
+      warn("never-matches", placeOf(report, "rule"), subjectOf(report), `can never match: ${never}`);
+      continue;
+    }
+    const before = tried.find((other) => takesAll(other.spec, spec));
+    tried.push(one);
+    if (before === undefined || before.report === report) continue;
+    told.add(report);
+    const isSame = before.spec.rule.trim() === spec.rule.trim();
+    const message = isSame
+      ? `has the same rule as router ${before.report.name}, which is tried first and takes every request`
+      : `never gets a request: router ${before.report.name} is tried first (priority ${before.spec.priority} before ${spec.priority}) and takes all of them`;
+    warn(isSame ? "duplicate-rule" : "shadowed", placeOf(report, "rule"), subjectOf(report), message);
+  }
+}
+
+function takesAll(first: RouterSpec, second: RouterSpec): boolean {
+  if ((first.tls === undefined) !== (second.tls === undefined) || first.parents.length > 0) return false;
+  if (!second.entryPoints.every((name) => first.entryPoints.includes(name))) return false;
+  const [a, b] = [parseRule(first.rule, first.ruleSyntax), parseRule(second.rule, second.ruleSyntax)];
+  return !("problem" in a) && !("problem" in b) && covers(a.rule.condition, b.rule.condition);
+}
+
+const GUARDS = new Set([
+  "basicAuth",
+  "digestAuth",
+  "forwardAuth",
+  "ipAllowList",
+  "ipWhiteList",
+  "jwt",
+  "oidc",
+]);
+
+/** API and dashboard where anyone may come. */
+function lintOpenPages(
+  routers: readonly RouterReport[],
+  report: Report,
+  { api }: Settings,
+  warn: Warn,
+): void {
+  if (api === undefined) return;
+  const hasLogin = (api.auth?.token ?? "") !== "" || (api.auth?.users.length ?? 0) > 0;
+  if (hasLogin) return;
+  for (const router of routers) {
+    const service = router.declared.service.toLowerCase();
+    if (service !== "api@internal" && service !== "dashboard@internal") continue;
+    const guarded = router.effective.every(({ middlewares }) =>
+      middlewares.some((name) => GUARDS.has(report.middlewares.get(name)?.type ?? "")),
+    );
+    if (guarded) continue;
+    const message =
+      "shows the dashboard without a login; give it a middleware such as basicAuth, or set api.auth";
+    warn("open-dashboard", placeOf(router, "service"), subjectOf(router), message);
+  }
+}
+
+const OLD_VERSIONS = new Set(["VersionTLS10", "VersionTLS11"]);
+const OLD_CIPHERS = /RC4|3DES|_CBC_SHA$|^TLS_RSA_/;
+
+function lintTls(report: Report, warn: Warn): void {
+  for (const { name, place, declared } of report.tlsOptions.values()) {
+    const subject: Subject = { kind: "tls-options", name };
+    const option = (key: string): Place => ({ ...place, key: `${place.key}.${key}` });
+    const { minVersion, cipherSuites } = declared;
+    if (OLD_VERSIONS.has(minVersion)) {
+      warn(
+        "weak-tls",
+        option("minVersion"),
+        subject,
+        `allows ${minVersion}, which browsers gave up in 2020; VersionTLS12 is the least that is safe`,
+      );
+    }
+    const old = cipherSuites.filter((cipher) => OLD_CIPHERS.test(cipher));
+    if (old.length > 0)
+      warn("weak-tls", option("cipherSuites"), subject, `allows weak ciphers: ${old.join(", ")}`);
+  }
+  for (const { name, place, declared, provider } of report.transports.values()) {
+    if (!declared.insecureSkipVerify) continue;
+    const where =
+      provider === "internal"
+        ? ({ source: "flag", key: "--serversTransport.insecureSkipVerify" } as const)
+        : { ...place, key: `${place.key}.insecureSkipVerify` };
+    warn(
+      "weak-tls",
+      where,
+      { kind: "transport", name },
+      "believes every certificate of a server, so anyone between can read along; name the authority in rootCAs instead",
+    );
+  }
+}
