@@ -43,6 +43,8 @@ export interface Failure {
 export type Report = (entry: string, message: string) => void;
 
 const PARTS = ["key.pem", "chain.pem", "meta.json"] as const;
+type Texts = Record<(typeof PARTS)[number], string>;
+const AT_ONCE = 64;
 
 /** What the vault's bytes mean. Nothing that is read is believed before it has been checked. */
 export class Shelf {
@@ -66,7 +68,7 @@ export class Shelf {
     const folder = certificateFolder(kept.ca, kept.names);
     const before = await this.#readSet(folder, "");
     if (before !== undefined) {
-      for (const part of PARTS) await this.vault.put(`${folder}/${part}.bak`, before[part]);
+      for (const part of PARTS) await this.vault.put(`${folder}/${part}.bak`, before.texts[part]);
     }
     const { key, chain } = kept.spec;
     await this.vault.put(`${folder}/key.pem`, key);
@@ -79,7 +81,7 @@ export class Shelf {
     const folders = new Set(paths.map((path) => path.slice(0, path.lastIndexOf("/"))));
     const kept: Kept[] = [];
     const blocked = new Map<string, string>();
-    for (const folder of folders) {
+    const load = async (folder: string) => {
       try {
         const certificate = (await this.#readFolder(folder)) ?? (await this.#mendFolder(folder));
         if (certificate !== undefined) kept.push(certificate);
@@ -89,7 +91,9 @@ export class Shelf {
         blocked.set(folder, error.message);
         this.#report(folder, error.message);
       }
-    }
+    };
+    const queue = [...folders];
+    for (let i = 0; i < queue.length; i += AT_ONCE) await Promise.all(queue.slice(i, i + AT_ONCE).map(load));
     return { kept, blocked };
   }
 
@@ -106,11 +110,11 @@ export class Shelf {
 
   async #readFolder(folder: string): Promise<Kept | undefined> {
     const current = await this.#readSet(folder, "");
-    if (current !== undefined) return parseKept(current);
+    if (current !== undefined) return current.kept;
     const before = await this.#readSet(folder, ".bak");
     if (before === undefined) return undefined;
     this.#report(folder, "the newest version is broken; the one before it is used");
-    return parseKept(before);
+    return before.kept;
   }
 
   /** Another process may be writing it at this moment: nothing is moved without the lock. */
@@ -131,16 +135,14 @@ export class Shelf {
   }
 
   /** The three files if they belong together. */
-  async #readSet(
-    folder: string,
-    suffix: string,
-  ): Promise<Record<(typeof PARTS)[number], string> | undefined> {
+  async #readSet(folder: string, suffix: string): Promise<{ texts: Texts; kept: Kept } | undefined> {
     const [key, chain, meta] = await Promise.all(
       PARTS.map((part) => this.vault.get(`${folder}/${part}${suffix}`)),
     );
     if (key === undefined || chain === undefined || meta === undefined) return undefined;
-    const set = { "key.pem": key.toString(), "chain.pem": chain.toString(), "meta.json": meta.toString() };
-    return parseKept(set) === undefined ? undefined : set;
+    const texts = { "key.pem": key.toString(), "chain.pem": chain.toString(), "meta.json": meta.toString() };
+    const kept = parseKept(texts);
+    return kept && { texts, kept };
   }
 
   // --- Accounts ---
@@ -236,7 +238,7 @@ function describe(kept: Kept): string {
 }
 
 /** Undefined unless the meta file vouches for both others and they are a certificate and its key. */
-function parseKept(set: Record<(typeof PARTS)[number], string>): Kept | undefined {
+function parseKept(set: Texts): Kept | undefined {
   const meta = readJson(Buffer.from(set["meta.json"]));
   const digests = meta?.["sha256"];
   if (!isRecord(digests) || !Array.isArray(meta!["names"])) return undefined;

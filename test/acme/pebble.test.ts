@@ -140,3 +140,17 @@ test("AC-11 an account that the CA has forgotten is registered again, with the s
   assert.equal(readFileSync(join(folder, "account.key"), "utf8"), key);
   assert.equal(JSON.parse(readFileSync(join(folder, "account.json"), "utf8")).url, account.url);
 });
+
+test("AC-20 AC-22 a recent Pebble issues for addresses, advises when to renew, and is told what is replaced", async (t) => {
+  if (!hasPebble(t)) return;
+  const { pebble, acme, certificates, state } = await begin(t, HTTP);
+  if (!pebble.isRecent) return t.skip("this Pebble knows no renewal information; the fake CA plays it");
+  acme.want([want("127.0.0.1"), want("advised.example.com")]);
+  await until(() => certificates().length === 2);
+  assert.ok(certificates().some(({ names }) => names[0] === "127.0.0.1"));
+  const first = state("advised.example.com")!.certificate!.id;
+  await until(() => state("advised.example.com")!.state === "valid");
+  acme.retry("le", "advised.example.com");
+  await until(() => state("advised.example.com")!.certificate!.id !== first);
+  assert.equal(acme.counts.get("le")!.failed, 0, "the order with replaces was accepted");
+});

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -24,6 +25,8 @@ export interface Pebble {
   /** PEM of an issuing root, by number. */
   root(n: number): Promise<string>;
   kill(): void;
+  /** Whether it is new enough for renewal information, profiles and addresses. */
+  readonly isRecent: boolean;
 }
 
 export interface PebbleOptions {
@@ -33,11 +36,14 @@ export interface PebbleOptions {
   readonly dnsPort?: number;
 }
 
+/** A newer one than the distribution's may be named. */
+const PEBBLE = process.env["PEBBLE"] ?? "pebble";
+
 const isInstalled = (program: string) => spawnSync("which", [program]).status === 0;
 
 /** True when the test can run. In CI its absence is a failure. */
 export function hasPebble(t: TestContext): boolean {
-  if (isInstalled("pebble") && isInstalled("pebble-challtestsrv")) return true;
+  if (isInstalled(PEBBLE) && isInstalled("pebble-challtestsrv")) return true;
   if (process.env["CI"] === "true") throw new Error("pebble is not installed");
   t.skip("pebble is not installed");
   return false;
@@ -83,10 +89,10 @@ export async function startPebble(t: TestContext, options: PebbleOptions = {}): 
   const children: ChildProcess[] = [
     spawn("pebble-challtestsrv", dnsFlags(dnsPort, dnsManage), { stdio: "ignore" }),
     spawn(
-      "pebble",
+      PEBBLE,
       ["-config", join(folder, "config.json"), "-dnsserver", `127.0.0.1:${options.dnsPort ?? dnsPort}`],
       {
-        stdio: "ignore",
+        stdio: process.env["SHOW_LOG"] ? "inherit" : "ignore",
         env: environment,
       },
     ),
@@ -96,12 +102,16 @@ export async function startPebble(t: TestContext, options: PebbleOptions = {}): 
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const dispatcher = new Agent({ connect: { ca: certificate } });
+  const dispatcher = new Agent({ connect: { ca: certificate }, allowH2: false });
   t.after(() => dispatcher.destroy());
   const directory = `https://localhost:${listen}/dir`;
-  await until(async () => (await request(directory, { dispatcher })).statusCode === 200);
+  const headers = { "user-agent": "waybill-tests" };
+  await until(async () => (await request(directory, { dispatcher, headers })).statusCode === 200);
+  const { body } = await request(directory, { dispatcher, headers });
+  const isRecent = "renewalInfo" in ((await body.json()) as object);
   return {
     directory,
+    isRecent,
     roots: certificate,
     httpPort,
     tlsPort,
@@ -142,6 +152,7 @@ export async function selfSigned(
   const key = await newKey("EC256");
   const { keys, algorithm } = await signingPair(key);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: `4${randomBytes(8).toString("hex").slice(1)}`,
     name: `CN=${names[0]}`,
     keys,
     signingAlgorithm: algorithm,
