@@ -40,6 +40,12 @@ export function readWishes(tree: Node, reader: Reader): Wishes | string {
     : { ...options, enable };
 }
 
+export interface Refusal {
+  readonly reason: string;
+  /** Nobody said of this container that it is not to be routed. */
+  readonly byChance: boolean;
+}
+
 /** Why the container is not routed at all, or undefined. */
 export function refusalOf(
   workload: Workload,
@@ -47,17 +53,22 @@ export function refusalOf(
   self: Self | undefined,
   options: LabelOptions,
   meetsConstraints: (workload: Workload) => boolean,
-): string | undefined {
-  if (wishes.enable === false) return "its label traefik.enable says false";
+): Refusal | undefined {
+  const onPurpose = (reason: string): Refusal => ({ reason, byChance: false });
+  const byChance = (reason: string): Refusal => ({ reason, byChance: true });
+  if (wishes.enable === false) return onPurpose("its label traefik.enable says false");
   if (wishes.enable === undefined) {
-    if (!options.exposedByDefault) return "no label enables it, and exposedByDefault is false";
-    if (workload.id === self?.workloadId) return "it is Waybill itself, and no label enables it";
+    if (!options.exposedByDefault) return byChance("no label enables it, and exposedByDefault is false");
+    if (workload.id === self?.workloadId) return onPurpose("it is Waybill itself, and no label enables it");
   }
   if (isOneOff(workload) && !wishes.oneOff) {
-    return "docker compose run started it; the label waybill.docker.oneOff=true would route it";
+    return onPurpose("docker compose run started it; the label waybill.docker.oneOff=true would route it");
   }
-  if (!meetsConstraints(workload)) return `its labels do not fulfil the constraints ${options.constraints}`;
-  if (isStopped(workload) && !wishes.allowNonRunning) return `it is not running (${workload.state})`;
+  if (!meetsConstraints(workload)) {
+    return byChance(`its labels do not fulfil the constraints ${options.constraints}`);
+  }
+  if (isStopped(workload) && !wishes.allowNonRunning)
+    return onPurpose(`it is not running (${workload.state})`);
   return undefined;
 }
 

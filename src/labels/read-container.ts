@@ -1,6 +1,7 @@
 import type { Middleware } from "../model/middleware.ts";
 import type { Self, Workload } from "../model/workload.ts";
 import { labelTree } from "../schema/label-tree.ts";
+import type { Node } from "../schema/node.ts";
 import type { Problem } from "../schema/problem.ts";
 import type { Neighbourhood } from "./address.ts";
 import { completeParts, type Declaring } from "./container.ts";
@@ -43,8 +44,30 @@ export function readContainer(workload: Workload, circumstances: Circumstances):
   const wishes = readWishes(tree, reader);
   if (typeof wishes === "string") return { outcome: wishes, problems };
   const refusal = refusalOf(workload, wishes, self, options, fulfilled);
-  // A container that is left out on purpose has nothing to mend, whatever its labels say.
-  if (refusal !== undefined) return { outcome: refusal, problems: [] };
+  if (refusal !== undefined) {
+    return { outcome: refusal.reason, problems: refusal.byChance ? forgotten(tree, refusal.reason) : [] };
+  }
   expandShortForm(tree, serviceNameOf(workload), options.shortForm, reader);
   return { outcome: completeParts(readParts(tree, context), { ...context, wishes }), problems };
+}
+
+/** Who writes labels for a router wants one, and has forgotten what else it takes. */
+function forgotten(tree: Node, reason: string): Problem[] {
+  let first = tree.get("http");
+  if (first === undefined) return [];
+  while (first.value === undefined && first.children !== undefined) {
+    const [child] = first.children.values();
+    if (child === undefined) break;
+    first = child;
+  }
+  const hint = reason.includes("exposedByDefault") ? { suggestion: "traefik.enable=true" } : {};
+  return [
+    {
+      code: "left-out",
+      severity: "warning",
+      place: first.place,
+      message: `has no effect: ${reason}`,
+      ...hint,
+    },
+  ];
 }

@@ -31,7 +31,11 @@ export function serverOf(label: LabelServer, context: ServerContext): ServerSpec
   const scheme = label.scheme || "http";
   const port = portOf(label, context);
   if (port === undefined) return undefined;
-  if (context.unavailable !== undefined) return context.unavailable;
+  if (context.unavailable !== undefined) {
+    sayUnhealthy(context);
+    return context.unavailable;
+  }
+  sayUnexposed(port, context);
   if (port === "none") {
     const detail = `${workload.name} exposes no TCP port; name one with the label ${place("port").key}`;
     complain(reader, place("port"), "no-port", detail, undefined, "warning");
@@ -48,6 +52,23 @@ export function serverOf(label: LabelServer, context: ServerContext): ServerSpec
     complain(reader, networkPlace(workload), "no-such-network", address.warning, undefined, "warning");
   }
   return specOf(label, workload, scheme, address.host, port);
+}
+
+// The other reasons pass by themselves, or are what somebody has just asked for.
+function sayUnhealthy({ unavailable, workload, reader }: ServerContext): void {
+  if (unavailable?.fault !== "unhealthy") return;
+  const place: Place = { source: "label", key: "traefik.http.services", workload: workload.name };
+  complain(reader, place, "unhealthy", unavailable.detail, undefined, "warning");
+}
+
+function sayUnexposed(port: number | "none", { workload, reader, place }: ServerContext): void {
+  const exposed = workload.ports
+    .filter(({ protocol }) => protocol === "tcp")
+    .map(({ privatePort }) => privatePort);
+  if (port === "none" || exposed.length === 0 || exposed.includes(port)) return;
+  const known = [...new Set(exposed)].sort((a, b) => a - b);
+  const message = `port ${port} is not one that ${workload.name} exposes, which are ${known.join(", ")}`;
+  complain(reader, place("port"), "unexposed-port", message, undefined, "warning");
 }
 
 function serverByUrl(label: LabelServer, context: ServerContext): ServerSpec | Unavailable | undefined {
