@@ -36,7 +36,7 @@ export interface Books {
 export function aggregate(sources: Sources): Aggregate {
   const context: Context = { ...sources, ledger: new Ledger(), users: new Users() };
   for (const declaration of sources.declarations) context.ledger.take(declaration.problems);
-  context.ledger.take(sources.certificateProblems);
+  context.ledger.take(sources.problems);
 
   const entryPoints = modelEntryPoints(sources.settings.entryPoints);
   const services = new ServiceBook(context);

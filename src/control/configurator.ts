@@ -5,7 +5,7 @@ import type { Logger } from "../model/host.ts";
 import type { Middleware } from "../model/middleware.ts";
 import type { Report } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
-import type { CertificateSpec, Snapshot } from "../model/snapshot.ts";
+import type { CertificateSpec, MiddlewareSpec, Snapshot } from "../model/snapshot.ts";
 import {
   changeBetween,
   changesNothing,
@@ -14,7 +14,7 @@ import {
   type SnapshotChange,
 } from "../model/snapshot-change.ts";
 import { checkRule, type RuleCheck, type RuleSyntax } from "../routing/rule.ts";
-import { describeProblem } from "../schema/problem.ts";
+import { describeProblem, type Problem } from "../schema/problem.ts";
 import { aggregate } from "./aggregate.ts";
 import { CertificateFiles } from "./certificates.ts";
 import { declareInternals } from "./internal.ts";
@@ -52,6 +52,9 @@ export class Configurator {
   #appliedAtMs = Number.NEGATIVE_INFINITY;
   #due: NodeJS.Timeout | undefined;
   #known = new Set<string>();
+  #report: Report | undefined;
+  /** Middlewares that threads could not make, until they are declared otherwise. */
+  readonly #broken = new Map<string, { readonly spec: MiddlewareSpec; readonly problem: Problem }>();
 
   constructor(host: ConfiguratorHost) {
     this.#host = host;
@@ -74,6 +77,20 @@ export class Configurator {
     this.#challenges = challenges;
     this.#applySoon(true);
     return this.#snapshot.version;
+  }
+
+  /** A thread could not make a middleware: what it guards answers 500, and the report says why. */
+  brokenMiddleware(name: string, reason: string): void {
+    const spec = this.#snapshot.middlewares.get(name);
+    if (spec === undefined || this.#broken.has(name)) return;
+    const place = this.#report?.middlewares.get(name)?.place ?? { source: "default", key: name };
+    const message = `it could not be made, so what it guards answers 500: ${reason}`;
+    const subject = { kind: "middleware", name } as const;
+    this.#broken.set(name, {
+      spec,
+      problem: { code: "broken-middleware", severity: "error", place, message, subject },
+    });
+    this.#applySoon(false);
   }
 
   /** Sessions are sealed anew; those of before need a full handshake. */
@@ -119,7 +136,7 @@ export class Configurator {
       registry,
       certificates: [this.#host.ownCertificate, ...read.certificates, ...this.#issued],
       defaultCertificate: read.defaultCertificate ?? this.#host.ownCertificate.id,
-      certificateProblems: read.problems,
+      problems: [...read.problems, ...this.#broken.values().map(({ problem }) => problem)],
       challenges: this.#challenges,
       ticketSecret: this.#ticketSecret,
       checkRule: this.#rules.check,
@@ -137,6 +154,13 @@ export class Configurator {
     const before = this.#snapshot;
     const same = changesNothing(change);
     this.#snapshot = same ? { ...snapshot, version: before.version } : snapshot;
+    this.#report = report;
+    for (const [name, { spec }] of this.#broken) {
+      if (snapshot.middlewares.get(name) === spec) continue;
+      this.#broken.delete(name);
+      // Its problem is still in this report, and goes with the next.
+      setImmediate(() => this.#applySoon(false));
+    }
     this.#host.publish(this.#snapshot, same ? { ...change, version: before.version } : change, report);
     if (!same) this.#host.log.info(summarize(before, snapshot, change), "configuration applied");
     this.#logProblems(report);

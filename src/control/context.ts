@@ -17,7 +17,8 @@ export interface Sources {
   /** Certificates that were read already, and the one to show when none fits. */
   readonly certificates: readonly CertificateSpec[];
   readonly defaultCertificate: string;
-  readonly certificateProblems: readonly Problem[];
+  /** Those that were found elsewhere: in certificates, in threads. */
+  readonly problems: readonly Problem[];
   readonly challenges: ReadonlyMap<string, string>;
   /** What session tickets are sealed with. */
   readonly ticketSecret: string | undefined;

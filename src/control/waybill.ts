@@ -77,11 +77,7 @@ export class Waybill {
       requests: (samples, dropped) => this.#requests.hear(samples, dropped),
       threadStarted: (thread) => this.#meters.add(thread, (ids) => this.#threads.releaseMeters(thread, ids)),
       threadGone: (thread) => this.#meters.remove(thread),
-      brokenMiddleware: (middleware, owner, reason) =>
-        log.error(
-          { middleware, owner, reason },
-          "a middleware could not be made; what it guards answers 500",
-        ),
+      brokenMiddleware: (middleware, _, reason) => this.#configurator?.brokenMiddleware(middleware, reason),
     });
     this.#health = new HealthChecks({ cells: this.#slots.cells, log });
   }

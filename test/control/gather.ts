@@ -34,7 +34,7 @@ export function gather(
     registry,
     certificates: [],
     defaultCertificate: "",
-    certificateProblems: [],
+    problems: [],
     challenges: new Map(),
     ticketSecret: undefined,
     checkRule,

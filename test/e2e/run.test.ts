@@ -281,3 +281,18 @@ test("connections are spread over all threads", async () => {
   for (const socket of sockets) socket.destroy();
   assert.equal((await product.get("one.test")).status, 200);
 });
+
+test("a middleware that cannot be made closes what it guards, and the report says why", async () => {
+  await using product = await startProduct({
+    file: `
+http:
+  routers: { app: { rule: "Host(\`app.test\`)", service: "noop@internal", middlewares: [ auth ] } }
+  middlewares: { auth: { basicAuth: { usersFile: /nowhere/users } } }
+`,
+  });
+  assert.equal((await product.get("app.test")).status, 500);
+  await eventually(() =>
+    assert.equal(product.runtime.report().middlewares.get("auth@file")?.status, "disabled"),
+  );
+  assert.match(product.runtime.report().middlewares.get("auth@file")!.problems[0]!.message, /nowhere/);
+});
