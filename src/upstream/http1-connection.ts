@@ -319,11 +319,12 @@ export class Http1Connection implements Timed {
     this.#rest = EMPTY;
     this.#waiting = false;
     this.#limitIn(this.#idleMs);
+    // Before the body can end: a connection kept with its reading stopped would never see its next reply.
+    if (waited) this.socket.resume();
     if (rest.length > 0 && !this.#takeBody(rest, 0)) return;
     if (this.#state === BODY_LENGTH && this.#left === 0 && this.#call === call) this.#finish(undefined);
     else if (this.#call !== call || this.#waiting) return;
     else if (this.#serverEnded) this.ended();
-    else if (waited) this.socket.resume();
   }
 
   #takeBody(bytes: Buffer, from: number): boolean {

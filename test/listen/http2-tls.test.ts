@@ -222,6 +222,28 @@ test("SL-03 a body that does not come gives 408", async () => {
   assert.equal(reply[":status"], 408);
 });
 
+test("large replies one after the other come whole, over both protocols and one connection to the server", async () => {
+  const body = Buffer.alloc(2_000_000, "x");
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { "content-length": body.length });
+    response.end(body);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  open.push({ close: () => server.closeAllConnections() }, server);
+  const plane = await secure({ port: (server.address() as { port: number }).port });
+  const client = browser(plane);
+  for (let i = 0; i < 8; i++) {
+    const reply = await client.ask({ ":path": "/", ":authority": "app.test" });
+    assert.equal(reply.text.length, body.length);
+    const socket = connectTls({ port: plane.port, servername: "app.test", rejectUnauthorized: false });
+    socket.write("GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n");
+    let bytes = 0;
+    for await (const chunk of socket) bytes += (chunk as Buffer).length;
+    assert.ok(bytes > body.length);
+  }
+});
+
 test("readTimeout and writeTimeout hold for HTTP/2 too", async () => {
   const silent = await new RawBackend(() => {}).start();
   open.push(silent);
