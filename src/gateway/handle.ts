@@ -1,7 +1,7 @@
 import type { Exchange, Reply } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import type { Outcome } from "../model/middleware.ts";
-import type { RouteTable } from "../model/route.ts";
+import type { Route, RouteTable } from "../model/route.ts";
 import type { Service } from "../model/service.ts";
 import { viaHits } from "../wire/forwarded.ts";
 import { forward } from "./forward.ts";
@@ -18,36 +18,35 @@ export function handle(exchange: Exchange, table: RouteTable, gateway: HttpGatew
     if (viaHits(exchange.headers) >= VIA_MAX) return refuse(exchange, FAULTS.loop, "Via", gateway);
     const route = table.match(exchange);
     if (route === undefined) return refuse(exchange, FAULTS["no-route"], exchange.host, gateway);
-    exchange.route = route;
-
     const { tls } = exchange.connection;
     if (tls !== undefined && route.tlsOptions !== undefined && route.tlsOptions !== tls.options) {
+      exchange.route = route;
       return refuse(exchange, FAULTS.misdirected, `${tls.options} instead of ${route.tlsOptions}`, gateway);
     }
-    const outcome = runRequestHooks(exchange, route.hooks, 0);
-    if (outcome instanceof Promise) serveLater(exchange, outcome, route.service, gateway);
-    else serve(exchange, outcome, route.service, gateway);
+    take(exchange, route, gateway);
   } catch (error) {
     fail(exchange, error, gateway);
   }
 }
 
-function serveLater(
-  exchange: Exchange,
-  wait: Promise<Outcome>,
-  service: Service,
-  gateway: HttpGateway,
-): void {
-  wait
-    .then((outcome) => serve(exchange, outcome, service, gateway))
+/** The route's hooks, except those that its parent had first and that have run. */
+function take(exchange: Exchange, route: Route, gateway: HttpGateway): void {
+  exchange.route = route;
+  const outcome = runRequestHooks(exchange, route.hooks, exchange.hooksRun);
+  if (!(outcome instanceof Promise)) return serve(exchange, outcome, route, gateway);
+  outcome
+    .then((reply) => serve(exchange, reply, route, gateway))
     .catch((error) => fail(exchange, error, gateway));
 }
 
 /** The route's hooks have let the request through, or one has answered it. */
-function serve(exchange: Exchange, reply: Outcome, service: Service, gateway: HttpGateway): void {
+function serve(exchange: Exchange, reply: Outcome, route: Route, gateway: HttpGateway): void {
   if (exchange.clientLeft) return;
   if (reply !== undefined) return answer(exchange, reply, gateway);
-  toService(exchange, service, gateway);
+  if (route.children === undefined) return toService(exchange, route.service, gateway);
+  const child = route.children.match(exchange);
+  if (child === undefined) return refuse(exchange, FAULTS["no-route"], `below ${route.name}`, gateway);
+  take(exchange, child, gateway);
 }
 
 /** The service's own part: the leaf it chooses, the leaf's hooks, and one of its servers. */

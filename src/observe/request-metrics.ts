@@ -208,7 +208,8 @@ function scopeOf(
 
 function dropOthers(scopes: Map<string, Scope>, kept: ReadonlySet<string>): void {
   for (const [name, scope] of scopes) {
-    if (kept.has(name)) continue;
+    // A router that continues another is named after both.
+    if (kept.has(name.slice(name.lastIndexOf(" ") + 1))) continue;
     scope.retire();
     scopes.delete(name);
   }

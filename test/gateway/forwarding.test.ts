@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { after, test } from "node:test";
 import { callService } from "../../src/gateway/call.ts";
 import { gatherReply, gatherRequest } from "../../src/gateway/gather.ts";
-import { reply } from "../../src/model/exchange.ts";
+import { type Exchange, reply } from "../../src/model/exchange.ts";
 import type { Hooks, RetryPolicy } from "../../src/model/middleware.ts";
 import {
   everything,
@@ -14,6 +14,7 @@ import {
   RawBackend,
   replies,
   replying,
+  routeTo,
   TestServer,
   talk,
 } from "./plane.ts";
@@ -207,6 +208,37 @@ test("hooks run in order, replies meet them backwards, and each ends once", asyn
   const plane = await setUp(replying(OK), { hooks: [hook("a"), hook("b", true), hook("c")] });
   assert.equal(status(await talk(plane.port, CLOSE)), 418);
   assert.deepEqual(log, ["a request", "b request", "b response", "a response", "b done", "a done"]);
+});
+
+test("a router's children are matched after its hooks, and their hooks go on from there", async () => {
+  const log: string[] = [];
+  const hook = (name: string): Hooks => ({
+    onRequest(exchange) {
+      log.push(`${name} request`);
+      exchange.headers.push("X-Seen-By", name);
+      return undefined;
+    },
+    onResponse: () => void log.push(`${name} response`),
+    onDone: () => void log.push(`${name} done`),
+  });
+  const plane = await setUp(replying(OK), {
+    table: (service) => {
+      const parent = routeTo(service, [hook("parent")]);
+      const child = { ...parent, name: "parent -> child", hooks: [...parent.hooks, hook("child")] };
+      const children = {
+        match: ({ path, headers }: Exchange) =>
+          path === "/child" && headers.includes("parent") ? child : undefined,
+      };
+      return { match: () => ({ ...parent, children }) };
+    },
+  });
+  assert.equal(status(await talk(plane.port, CLOSE.replace("/x", "/child"))), 200);
+  const all = ["parent request", "child request", "child response", "parent response"];
+  assert.deepEqual(log.splice(0), [...all, "child done", "parent done"]);
+  assert.equal(plane.done[0]?.route?.name, "parent -> child");
+  assert.equal(status(await talk(plane.port, CLOSE)), 404);
+  assert.equal(plane.done[1]?.fault?.code, "no-route");
+  assert.deepEqual(log, ["parent request", "parent response", "parent done"]);
 });
 
 test("RS-09 a hook that throws or rejects spoils its own request only", async () => {

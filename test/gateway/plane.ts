@@ -8,7 +8,7 @@ import { type EntryPointSettings, entryPointOptions } from "../../src/model/entr
 import type { Connection, Exchange } from "../../src/model/exchange.ts";
 import { FAULTS, type Fault } from "../../src/model/fault.ts";
 import type { Hooks } from "../../src/model/middleware.ts";
-import type { RouteTable } from "../../src/model/route.ts";
+import type { Route, RouteTable } from "../../src/model/route.ts";
 import type { Leaf, LeafLimits, Server, Service } from "../../src/model/service.ts";
 import type { ServerSpec } from "../../src/model/snapshot.ts";
 import type { TlsAcceptor } from "../../src/model/tls-acceptor.ts";
@@ -151,8 +151,8 @@ export class Plane {
   }
 }
 
-export function everything(service: Service, hooks: readonly Hooks[]): RouteTable {
-  const route = {
+export function routeTo(service: Service, hooks: readonly Hooks[]): Route {
+  return {
     name: "app@test",
     rule: "PathPrefix(`/`)",
     hooks,
@@ -162,6 +162,10 @@ export function everything(service: Service, hooks: readonly Hooks[]): RouteTabl
     metrics: true,
     tracing: true,
   };
+}
+
+export function everything(service: Service, hooks: readonly Hooks[]): RouteTable {
+  const route = routeTo(service, hooks);
   return { match: (exchange) => (exchange.host === "unknown.example" ? undefined : route) };
 }
 
