@@ -16,8 +16,10 @@ const spec = (name: string, middleware: Middleware, written: unknown): Middlewar
   shared: undefined,
 });
 
-const AUTH = spec("auth@test", basicAuth as Middleware, { users: "otto:{SHA}nU4eI71bcnBGqeO0t9tXvY1u5oQ=" });
-const CORS = spec("cors@test", headers as Middleware, {
+const AUTH = spec("auth@test", basicAuth as unknown as Middleware, {
+  users: "otto:{SHA}nU4eI71bcnBGqeO0t9tXvY1u5oQ=",
+});
+const CORS = spec("cors@test", headers as unknown as Middleware, {
   accessControlAllowOriginList: "https://a.test",
   accessControlAllowMethods: "PUT",
   customRequestHeaders: { "X-App": "1" },
@@ -26,8 +28,8 @@ const CORS = spec("cors@test", headers as Middleware, {
 function hooksOf(specs: readonly MiddlewareSpec[]): readonly Hooks[] {
   const tools: Tools = { ...fakeHost(), broken: (_name, _owner, reason) => assert.fail(reason) };
   const registry = new Map<string, Middleware>([
-    ["basicAuth", basicAuth as Middleware],
-    ["headers", headers as Middleware],
+    ["basicAuth", basicAuth as unknown as Middleware],
+    ["headers", headers as unknown as Middleware],
   ]);
   return new Middlewares(registry, tools).hooksOf("app@test", specs);
 }
