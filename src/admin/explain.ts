@@ -12,7 +12,7 @@ import type { RouterSpec, ServiceSpec } from "../model/snapshot.ts";
 import { type Consideration, explainMatch } from "../routing/explain.ts";
 import { compareRouters } from "../routing/priority.ts";
 import { redact } from "../schema/option.ts";
-import { describeProblem } from "../schema/problem.ts";
+import { describeProblem, type Problem } from "../schema/problem.ts";
 import { parseTarget, refusedEscapes } from "../wire/target.ts";
 import type { Explanation } from "./shapes.ts";
 
@@ -75,7 +75,9 @@ export function explain(known: Known, question: Question): Explanation | string 
       from: exchange.connection.peerIp,
     },
     routed: isEnd,
-    diagnosis: isEnd ? diagnoseRouted(winner, found) : diagnoseMissed(exchange, considered, missed),
+    diagnosis: isEnd
+      ? diagnoseRouted(winner, found, doubtsAbout(known.report, winner))
+      : diagnoseMissed(exchange, considered, missed, known.report),
     entryPoint: { name: entryPoint, address: known.settings.entryPoints.get(entryPoint)!.address },
     ...mostTelling(considered),
     ...(isEnd && {
@@ -230,9 +232,7 @@ function walkServices(known: Known, name: string): Walk {
       inFlight,
       ...(server.workload && { workload: server.workload }),
     })),
-    unavailable: leaves.flatMap(({ unavailable }) =>
-      unavailable.map(({ workload, detail }) => `${workload}: ${detail}`),
-    ),
+    unavailable: leaves.flatMap(({ unavailable }) => unavailable.map(({ detail }) => detail)),
   };
 }
 
@@ -258,9 +258,24 @@ export function childrenOf(service: ServiceReport | undefined): readonly string[
   }
 }
 
-function diagnoseRouted({ name, service }: RouterSpec, { servers, unavailable }: Walk): string {
+/** What is wrong with the router and its service, although they are in force. */
+function doubtsAbout(report: Report, { name, service }: RouterSpec): readonly Problem[] {
+  const router = [...report.routers.values()].find(({ effective }) =>
+    effective.some((spec) => spec.name === name),
+  );
+  return [...(router?.problems ?? []), ...(report.services.get(service)?.problems ?? [])];
+}
+
+function diagnoseRouted(
+  { name, service }: RouterSpec,
+  { servers, unavailable }: Walk,
+  [doubt]: readonly Problem[],
+): string {
   const isInternal = service.endsWith("@internal");
-  if (isInternal || servers.some(({ state }) => state === "up")) return `routed by ${name} to ${service}`;
+  if (isInternal || servers.some(({ state }) => state === "up")) {
+    const hint = doubt === undefined ? "" : `, with a doubt: ${describeProblem(doubt)}`;
+    return `routed by ${name} to ${service}${hint}`;
+  }
   const reason =
     servers.length > 0 ? `all its servers are ${servers[0]!.state}` : (unavailable[0] ?? "it has no servers");
   return `routed by ${name} to ${service}, where nobody answers: ${reason}`;
@@ -342,7 +357,8 @@ function wouldTake({ effective, declared }: RouterReport, exchange: Exchange): b
 
 function isAbout({ workload }: WorkloadReport, host: string): boolean {
   const [first = ""] = host.split(".");
-  if (workload.name === first || workload.name === host) return true;
+  const names = [workload.name, workload.labels.get("com.docker.compose.service")];
+  if (names.includes(first) || names.includes(host)) return true;
   return [...workload.labels.values()].some((value) => value.includes(host));
 }
 
@@ -350,6 +366,7 @@ function diagnoseMissed(
   { host, connection }: Exchange,
   considered: readonly Consideration[],
   { nearest: [near], leftOut }: Missed,
+  { workloads }: Report,
 ): string {
   const [router] = leftOut.filter(({ kind }) => kind === "router");
   if (router !== undefined)
@@ -357,8 +374,8 @@ function diagnoseMissed(
   const sameHost =
     near?.host === host ? considered.find(({ router: name }) => near.routers.includes(name)) : undefined;
   if (sameHost !== undefined) return `router ${sameHost.router} does not take it: ${sameHost.reasons[0]}`;
-  const [first = ""] = host.split(".");
-  const container = leftOut.find(({ name }) => name === first || name === host);
+  const about = workloads.filter((one) => isAbout(one, host)).map(({ workload }) => workload.name);
+  const container = leftOut.find(({ kind, name }) => kind === "container" && about.includes(name));
   if (container !== undefined) return `container ${container.name} is not routed: ${container.reason}`;
   const hint = near === undefined ? "" : `; did you mean ${near.host}?`;
   return `no router takes ${host || "a request without a host"} on entry point ${connection.entryPoint}${hint}`;

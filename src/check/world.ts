@@ -8,6 +8,7 @@ import type { Middleware } from "../model/middleware.ts";
 import type { Report } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
+import type { Workload } from "../model/workload.ts";
 import { type FoundFile, scanFiles } from "../providers/file/files.ts";
 import { FileStore } from "../providers/file/store.ts";
 import { checkRule } from "../routing/rule.ts";
@@ -27,6 +28,8 @@ export interface WorldHost {
   /** Throws as `fs.readFileSync` does. */
   readonly readFile: (path: string) => string;
   readonly registry: ReadonlyMap<string, Middleware>;
+  /** How a container does once it runs, which no file says: for tests. */
+  readonly running?: (workload: Workload) => Workload;
 }
 
 /** What the files come to: the same report that a running Waybill makes. */
@@ -145,7 +148,7 @@ class Gatherer {
       registry: this.#host.registry,
       certificates: [],
       defaultCertificate: "",
-      certificateProblems: [],
+      problems: [],
       challenges: new Map(),
       ticketSecret: undefined,
       checkRule,
@@ -228,7 +231,8 @@ class Gatherer {
       template: { environment: new Map<string, string>(), nowMs: Date.now },
       secret,
     };
-    const workloads = this.#services.map(({ workload }) => workload);
+    const { running = (same: Workload) => same } = this.#host;
+    const workloads = this.#services.map(({ workload }) => running(workload));
     return [new Labels(options, this.#host.registry).declare(workloads, proxy && selfIn(proxy))];
   }
 

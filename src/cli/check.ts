@@ -1,4 +1,6 @@
+import type { ProblemShape } from "../admin/shapes.ts";
 import type { Problem } from "../schema/problem.ts";
+import { getFromApi } from "./api-client.ts";
 import type { Command, Shell } from "./command.ts";
 
 const FORMATS = ["human", "json", "github"];
@@ -6,41 +8,77 @@ const USUAL = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-com
 
 export default {
   name: "check",
-  usage: "[files] [--format human|json|github] [--errors-only]",
+  usage: "[files] [--api URL] [--format human|json|github] [--errors-only]",
   summary: "Finds mistakes in compose files, settings and files of routes before they are deployed.",
   details:
     "Without files it takes the compose file of this directory. Files that belong together are named together: the\n" +
     "settings are those of the Waybill (or Traefik) service among them, its command, variables and mounted files\n" +
     "included. Nothing is started. The exit code is 0 if all is well, 1 if there are problems, and 2 if a file could\n" +
-    "not be read. With --errors-only warnings are neither shown nor counted.",
+    "not be read. With --errors-only warnings are neither shown nor counted. With --api the problems of the Waybill\n" +
+    "that runs there are shown instead: how containers do is in no file.",
   async run(args, shell) {
     const asked = parseArgs(args, shell);
     if (typeof asked === "string") {
       shell.err(`${asked}\nusage: waybill check ${this.usage}\n`);
       return 2;
     }
-    const [{ readWorld }, { lint }, present, { loadCatalogue }] = await Promise.all([
-      import("../check/world.ts"),
-      import("../check/lints.ts"),
-      import("../check/present.ts"),
-      import("../compile/catalogue.ts"),
-    ]);
-    const { middlewares: registry } = await loadCatalogue();
-    const world = readWorld(asked.files, { ...shell, registry });
-    const lints = lint(world.report, world.settings).map((one) => ({
-      ...one,
-      place: world.locate(one.place),
-    }));
-    const problems = present.inOrder([...world.problems, ...lints]).filter(counts(asked.errorsOnly));
-    if (asked.format === "json") shell.out(present.json(problems));
-    else if (asked.format === "github") shell.out(present.github(problems));
-    else shell.out(`${present.human(problems)}${verdict(asked.files, problems, world.settingsAssumed)}\n`);
-    if (world.unreadable > 0) return 2;
+    const found =
+      asked.api === undefined ? await fromFiles(asked.files, shell) : await fromApi(asked.api, shell);
+    if (typeof found === "string") {
+      shell.err(`${found}\n`);
+      return 2;
+    }
+    const { inOrder, json, github, human } = await import("../check/present.ts");
+    const problems = inOrder(found.problems).filter(counts(asked.errorsOnly));
+    if (asked.format === "json") shell.out(json(problems));
+    else if (asked.format === "github") shell.out(github(problems));
+    else shell.out(`${human(problems)}${verdict(found, problems)}\n`);
+    if (found.unreadable > 0) return 2;
     return problems.length > 0 ? 1 : 0;
   },
 } satisfies Command;
 
+interface Found {
+  /** What was looked at. */
+  readonly what: string;
+  readonly problems: readonly Problem[];
+  readonly unreadable: number;
+  readonly settingsAssumed: boolean;
+}
+
+async function fromFiles(files: readonly string[], shell: Shell): Promise<Found> {
+  const [{ readWorld }, { lint }, { loadCatalogue }] = await Promise.all([
+    import("../check/world.ts"),
+    import("../check/lints.ts"),
+    import("../compile/catalogue.ts"),
+  ]);
+  const { middlewares: registry } = await loadCatalogue();
+  const world = readWorld(files, { ...shell, registry });
+  const lints = lint(world.report, world.settings).map((one) => ({ ...one, place: world.locate(one.place) }));
+  return {
+    ...world,
+    what: files.length === 1 ? files[0]! : `${files.length} files`,
+    problems: [...world.problems, ...lints],
+  };
+}
+
+async function fromApi(api: string, shell: Shell): Promise<Found | string> {
+  const reply = await getFromApi(api, "problems", new URLSearchParams(), shell);
+  if (typeof reply === "string") return reply;
+  if (!Array.isArray(reply.body)) return `What answers at ${api} is not the API of Waybill.`;
+  // The API has told the place in words already.
+  const problems = (reply.body as ProblemShape[]).map(
+    ({ place, ...rest }): Problem => ({
+      ...(rest as Omit<Problem, "place">),
+      place: { source: "http", key: "", file: place },
+    }),
+  );
+  return { what: api, problems, unreadable: 0, settingsAssumed: false };
+}
+
 interface Asked {
+  /** A running Waybill, rather than files. */
+  readonly api: string | undefined;
   readonly files: readonly string[];
   readonly format: string;
   readonly errorsOnly: boolean;
@@ -50,9 +88,12 @@ function parseArgs(args: readonly string[], shell: Shell): Asked | string {
   const files: string[] = [];
   let format = "human";
   let errorsOnly = false;
+  let api: string | undefined;
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     if (arg === "--errors-only") errorsOnly = true;
+    else if (arg === "--api") api = args[++i] ?? "";
+    else if (arg.startsWith("--api=")) api = arg.slice("--api=".length);
     else if (arg === "--format") format = args[++i] ?? "";
     else if (arg.startsWith("--format=")) format = arg.slice("--format=".length);
     else if (arg.startsWith("-")) return `${JSON.stringify(arg)} is not an option of check`;
@@ -60,10 +101,11 @@ function parseArgs(args: readonly string[], shell: Shell): Asked | string {
   }
   if (!FORMATS.includes(format))
     return `expected a format of ${FORMATS.join(", ")}, found ${JSON.stringify(format)}`;
-  if (files.length > 0) return { files, format, errorsOnly };
+  if (api !== undefined && files.length > 0) return "expected either --api or files, found both";
+  if (api !== undefined || files.length > 0) return { api, files, format, errorsOnly };
   const found = USUAL.find((name) => isThere(name, shell));
   if (found === undefined) return `there is none of ${USUAL.join(", ")} here; name the files to check`;
-  return { files: [found], format, errorsOnly };
+  return { api, files: [found], format, errorsOnly };
 }
 
 function isThere(name: string, { cwd, readFile }: Shell): boolean {
@@ -77,10 +119,9 @@ function isThere(name: string, { cwd, readFile }: Shell): boolean {
 
 const counts = (errorsOnly: boolean) => (problem: Problem) => !errorsOnly || problem.severity === "error";
 
-function verdict(files: readonly string[], problems: readonly Problem[], assumed: boolean): string {
+function verdict({ what, settingsAssumed }: Found, problems: readonly Problem[]): string {
   const errors = problems.filter(({ severity }) => severity === "error").length;
-  const what = files.length === 1 ? files[0] : `${files.length} files`;
-  const note = assumed
+  const note = settingsAssumed
     ? "\nThe files show no Waybill service and no settings: entry points and resolvers they name were taken to be there."
     : "";
   if (problems.length === 0) return `${what}: no problems found.${note}`;

@@ -32,7 +32,7 @@ function arrival({ entryPoint, request }: Explanation): string {
 
 function routersTried({ considered, consideredMore, router }: Explanation): string {
   if (considered.length === 0) return "No router is in force.";
-  const missed = considered.filter(({ matched }) => !matched);
+  const missed = considered.filter((one) => !one.matched && !isOwnElsewhere(one));
   const shown = missed.slice(0, SHOWN_MAX).map(({ router: name, priority, reasons }) => {
     const reason = reasons.map((one) => printable(one)).join("; ");
     return `  ${printable(name)} (priority ${priority}) does not take it: ${reason}.`;
@@ -47,6 +47,13 @@ function routersTried({ considered, consideredMore, router }: Explanation): stri
   }
   return `Routers, in the order in which they are tried:\n${shown.join("\n")}`;
 }
+
+// The proxy's own pages are on an entry point of their own, which nobody wonders about.
+const isOwnElsewhere = ({ router, reasons }: Explanation["considered"][number]) =>
+  router.endsWith("@internal") && reasons[0]?.startsWith("it listens on ") === true;
+
+/** The first line: below it stands the rule with a caret, which the heading has shown. */
+const firstLine = (text: string) => printable(text.split("\n", 1)[0]!, 1000);
 
 function onTheWay({ middlewares }: Explanation): string {
   if (middlewares.length === 0) return "No middleware stands in between.";
@@ -89,7 +96,7 @@ function leftOut({ leftOut: out }: Explanation): string {
   if (out.length === 0) return "";
   const lines = out
     .slice(0, SHOWN_MAX * 2)
-    .map(({ kind, name, reason }) => `  ${kind} ${printable(name)}: ${printable(reason, 1000)}`);
+    .map(({ kind, name, reason }) => `  ${kind} ${printable(name)}: ${firstLine(reason)}`);
   if (out.length > lines.length) lines.push(`  and ${out.length - lines.length} more`);
   return `Not in force:\n${lines.join("\n")}`;
 }
