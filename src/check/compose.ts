@@ -31,6 +31,7 @@ export interface Written {
 export interface ComposeHost {
   readonly report: (problem: Problem) => void;
   readonly env: ReadonlyMap<string, string>;
+  readonly cwd: string;
 }
 
 /** A port of images that the file says nothing of: the file cannot show what their makers exposed. */
@@ -57,7 +58,7 @@ class ComposeReader {
     this.#file = file;
     this.#host = host;
     const named = tree.get("name");
-    const folder = basename(dirname(resolve(file)));
+    const folder = basename(dirname(resolve(host.cwd, file)));
     this.#project = (
       named === undefined ? (host.env.get("COMPOSE_PROJECT_NAME") ?? folder) : this.#text(named)
     )
@@ -155,7 +156,8 @@ class ComposeReader {
   #mounts(...lists: (Node | undefined)[]): Map<string, string> {
     const mounts = new Map<string, string>();
     const add = (source: string, target: string) => {
-      if (/^[./~]/.test(source)) mounts.set(target, join(resolve(dirname(this.#file)), relative(source)));
+      if (/^[./~]/.test(source))
+        mounts.set(target, join(dirname(resolve(this.#host.cwd, this.#file)), relative(source)));
     };
     const [volumes, configs, secrets] = lists;
     for (const item of volumes?.items ?? []) {

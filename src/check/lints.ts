@@ -12,9 +12,7 @@ export function lint(report: Report, settings: Settings): Problem[] {
   const problems: Problem[] = [];
   const warn = (code: string, place: Place, subject: Subject, message: string) =>
     void problems.push({ code, severity: "warning", place, message, subject });
-  const routers = [...report.routers.values()].filter(
-    ({ status, provider }) => status !== "disabled" && provider !== "internal",
-  );
+  const routers = [...report.routers.values()].filter(({ provider }) => provider !== "internal");
   lintRules(routers, warn);
   lintOpenPages(routers, report, settings, warn);
   lintTls(report, warn);
@@ -45,6 +43,8 @@ function lintRules(routers: readonly RouterReport[], warn: Warn): void {
       warn("never-matches", placeOf(report, "rule"), subjectOf(report), `can never match: ${never}`);
       continue;
     }
+    // One that is not in force takes nothing from others, and has other problems first.
+    if (report.status === "disabled") continue;
     const before = tried.find((other) => takesAll(other.spec, spec));
     tried.push(one);
     if (before === undefined || before.report === report) continue;

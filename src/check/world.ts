@@ -106,7 +106,7 @@ class Gatherer {
 
   #takeCompose(file: string, tree: Node): void {
     const env = new Map([...this.#envBeside(file), ...this.#host.env]);
-    const host = { report: this.#report, env };
+    const host = { report: this.#report, env, cwd: this.#host.cwd };
     this.#services.push(...readCompose(tree, file, this.#services.length, host));
   }
 
