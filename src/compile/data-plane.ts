@@ -15,6 +15,7 @@ import { applyChange, EMPTY_SNAPSHOT, type SnapshotChange } from "../model/snaps
 import { type FromThread, HEARTBEAT_MS, type ThreadStart, type ToThread } from "../model/thread-messages.ts";
 import { TrafficCells } from "../model/traffic.ts";
 import { Meter } from "../observe/meter.ts";
+import { ThreadMetrics } from "../observe/thread-metrics.ts";
 import { Acceptor } from "../tls/acceptor.ts";
 import { ServersUpstream } from "../upstream/upstream.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -152,9 +153,15 @@ export class DataPlane {
   }
 
   #beat(): void {
-    const beats = new Int32Array(this.#start.heartbeats);
-    Atomics.add(beats, this.#start.thread.index, 1);
-    setInterval(() => Atomics.add(beats, this.#start.thread.index, 1), HEARTBEAT_MS);
+    const { heartbeats, thread, settings } = this.#start;
+    const beats = new Int32Array(heartbeats);
+    const own = settings.metrics === undefined ? undefined : new ThreadMetrics(this.#meter, thread.index);
+    const beat = () => {
+      Atomics.add(beats, thread.index, 1);
+      own?.beat(this.#entryPoints, this.#observer.droppedLines);
+    };
+    beat();
+    setInterval(beat, HEARTBEAT_MS);
   }
 
   #tools(): Tools {

@@ -68,6 +68,11 @@ export class RequestObserver implements Observer {
     );
   }
 
+  /** Lines that the access log's file or pipe did not take. */
+  get droppedLines(): number {
+    return this.#access?.sink.dropped ?? 0;
+  }
+
   /** Opens the access log again, after somebody else rotated it. */
   reopen(): void {
     this.#access?.sink.reopen();

@@ -7,7 +7,7 @@ import type { ServerCells } from "../model/server-cells.ts";
 import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import type { TrafficTotals } from "../model/traffic.ts";
-import type { MeterReader } from "../observe/meter-reader.ts";
+import type { MeterReader, Series } from "../observe/meter-reader.ts";
 import { renderPrometheus } from "../observe/prometheus.ts";
 import type { SettingInForce } from "../settings/in-force.ts";
 import type { HearRequests } from "./request-feed.ts";
@@ -58,6 +58,6 @@ export function serverStates(snapshot: Snapshot, cells: ServerCells): ServerStat
   return states;
 }
 
-export function metricsText(reader: MeterReader): string {
-  return renderPrometheus(reader.read());
+export function metricsText(reader: MeterReader, own: readonly Series[]): string {
+  return renderPrometheus([...reader.read(), ...own]);
 }

@@ -2,12 +2,13 @@ import { availableParallelism } from "node:os";
 import type { Declaration } from "../model/declared.ts";
 import type { Logger } from "../model/host.ts";
 import type { Middleware } from "../model/middleware.ts";
-import type { Report } from "../model/report.ts";
+import type { Report, ServerState } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
 import type { CertificateSpec, Snapshot } from "../model/snapshot.ts";
 import { changesNothing, EMPTY_SNAPSHOT } from "../model/snapshot-change.ts";
 import { readTraffic } from "../model/traffic.ts";
-import { MeterReader } from "../observe/meter-reader.ts";
+import { MeterReader, type Series } from "../observe/meter-reader.ts";
+import { OwnMetrics } from "../observe/own-metrics.ts";
 import type { Place } from "../schema/node.ts";
 import { readSecret } from "../schema/secrets.ts";
 import type { SettingInForce } from "../settings/in-force.ts";
@@ -49,6 +50,7 @@ export class Waybill {
   readonly #slots: Slots;
   readonly #threads: Threads;
   readonly #meters = new MeterReader();
+  readonly #own = new OwnMetrics();
   readonly #health: HealthChecks;
   readonly #requests = new RequestFeed((on) => this.#threads.watchRequests(on));
   readonly #reportHearers = new Set<(report: Report) => void>();
@@ -97,7 +99,10 @@ export class Waybill {
       publish: (snapshot, change, report) => {
         this.#snapshot = snapshot;
         this.#report = report;
-        if (!changesNothing(change)) this.#threads.publish(snapshot, change);
+        if (!changesNothing(change)) {
+          this.#threads.publish(snapshot, change);
+          this.#own.configured();
+        }
         this.#health.follow(snapshot);
         this.#certificates?.follow(report);
         for (const hear of this.#reportHearers) hear(report);
@@ -161,6 +166,7 @@ export class Waybill {
     );
     if (silent.size === 0) return;
     const publish = (declaration: Declaration) => {
+      this.#own.heard(declaration.provider);
       configurator.declare(declaration);
       silent.delete(declaration.provider as (typeof SOURCES)[number]["name"]);
       if (silent.size === 0) resolve();
@@ -188,6 +194,20 @@ export class Waybill {
     return this.#views.of(shown, (id) => sources.get(id) ?? "file");
   }
 
+  #servers(): ServerState[] {
+    return serverStates(this.#snapshot, this.#slots.cells);
+  }
+
+  #ownSeries(): Series[] {
+    return this.#own.read({
+      report: this.#report,
+      servers: this.#servers(),
+      certificates: this.#certificateViews(),
+      threads: this.#threads.size,
+      startedAtMs: this.#startedAtMs,
+    });
+  }
+
   #runtime(): Runtime {
     const { settings, registry, version } = this.#around;
     return {
@@ -196,9 +216,9 @@ export class Waybill {
       version,
       startedAtMs: this.#startedAtMs,
       report: () => this.#report!,
-      servers: () => serverStates(this.#snapshot, this.#slots.cells),
+      servers: () => this.#servers(),
       certificates: () => this.#certificateViews(),
-      metrics: () => metricsText(this.#meters),
+      metrics: () => metricsText(this.#meters, this.#ownSeries()),
       inForce: this.#around.inForce ?? [],
       ports: () => this.#threads.ports,
       traffic: () => readTraffic(this.#threads.traffic),
