@@ -51,36 +51,50 @@ async function settled(plane: Plane): Promise<void> {
 
 for (const request of [GET, POST]) {
   const method = request.slice(0, 4).trim();
-  test(`BE-05 BE-09 trouble with a server never makes a ${method} reply look whole that is not`, async () => {
+  test(`BE-05 BE-09 trouble with a server never makes a ${method} reply look whole that is not`, async (t) => {
     const backend = await answering().start();
+    t.after(() => backend.close());
     let trouble: Trouble = { kind: "none" };
     const faults = await new FaultProxy(backend.port, () => ({
       up: { kind: "none" },
       down: trouble,
     })).start();
-    const plane = await new Plane({ servers: [new TestServer(faults.port)], transport: SHORT }).start();
+    t.after(() => faults.close());
+    // A whole reply may take as long as a busy machine needs; one that stays incomplete is given up soon.
+    const [short, patient] = await Promise.all(
+      [SHORT, {}].map((transport) =>
+        new Plane({ servers: [new TestServer(faults.port)], transport }).start(),
+      ),
+    );
+    t.after(() => {
+      short!.close();
+      patient!.close();
+    });
     for (trouble of troubles) {
+      const plane = trouble.kind === "none" || trouble.kind === "drip" ? patient! : short!;
       const text = await talk(plane.port, request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
       assert.ok(isHonest(text), `${JSON.stringify(trouble)}: ${JSON.stringify(text)}`);
       if (trouble.kind === "none" || trouble.kind === "drip") assert.ok(text.includes(BODY), trouble.kind);
       plane.upstream.close();
     }
-    await settled(plane);
-    assert.deepEqual(plane.errors, []);
-    plane.close();
-    faults.close();
-    backend.close();
+    for (const plane of [short!, patient!]) {
+      await settled(plane);
+      assert.deepEqual(plane.errors, []);
+    }
   });
 
-  test(`SL-11 trouble with a client of a ${method} leaves nothing behind and no server with half a request`, async () => {
+  test(`SL-11 trouble with a client of a ${method} leaves nothing behind and no server with half a request`, async (t) => {
     const backend = await answering().start();
+    t.after(() => backend.close());
     const plane = await new Plane({
       servers: [new TestServer(backend.port)],
       transport: SHORT,
       entryPoint: IMPATIENT,
     }).start();
+    t.after(() => plane.close());
     let trouble: Trouble = { kind: "none" };
     const faults = await new FaultProxy(plane.port, () => ({ up: trouble, down: { kind: "none" } })).start();
+    t.after(() => faults.close());
     for (trouble of troubles) {
       await talk(faults.port, request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
     }
@@ -88,8 +102,5 @@ for (const request of [GET, POST]) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     assert.equal(plane.gateway.active, 0);
     assert.deepEqual(plane.errors, []);
-    plane.close();
-    faults.close();
-    backend.close();
   });
 }
