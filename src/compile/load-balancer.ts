@@ -179,7 +179,10 @@ class FleetServer implements Server {
   }
 
   healthy(): boolean {
-    return this.#cells.healthy(this.slot) && !this.#cells.ejected(this.slot, tickMs());
+    const cells = this.#cells;
+    if (!cells.healthy(this.slot)) return false;
+    // Most servers never were, and the clock need not be asked for them.
+    return !cells.wasEjected(this.slot) || !cells.ejected(this.slot, tickMs());
   }
 }
 

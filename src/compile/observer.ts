@@ -41,15 +41,15 @@ export class RequestObserver implements Observer {
   }
 
   done(exchange: Exchange): void {
-    this.metrics?.done(exchange);
-    if (exchange.route?.service.name.endsWith("@internal") !== true) this.#look(exchange);
+    const durationMs = performance.now() - exchange.startedAtMs;
+    this.metrics?.done(exchange, durationMs);
+    if (exchange.route?.service.name.endsWith("@internal") !== true) this.#look(exchange, durationMs);
     if (this.#access === undefined || exchange.route?.accessLog === false) return;
     const line = this.#access.format.line(exchange);
     if (line !== undefined) this.#access.sink.write(line);
   }
 
-  #look(exchange: Exchange): void {
-    const durationMs = performance.now() - exchange.startedAtMs;
+  #look(exchange: Exchange, durationMs: number): void {
     const { status, requestBytes, replyBytes, fault } = exchange;
     this.#traffic.count(status, durationMs, requestBytes, replyBytes, fault !== undefined);
     this.#tail.done(exchange);

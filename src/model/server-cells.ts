@@ -4,12 +4,14 @@
  * exists, whatever else the configuration does.
  */
 export class ServerCells {
-  readonly #cells: Int32Array;
+  readonly #memory: SharedArrayBuffer;
+  #cells: Int32Array;
   readonly #stride: number;
   readonly #threads: number;
 
   constructor(memory: SharedArrayBuffer, threads: number) {
-    this.#cells = new Int32Array(memory);
+    this.#memory = memory;
+    this.#cells = viewOf(memory);
     this.#stride = FIXED + threads;
     this.#threads = threads;
   }
@@ -18,36 +20,52 @@ export class ServerCells {
     return slots * (FIXED + threads) * 4;
   }
 
+  /** Where the slot's cells begin. The memory may have grown for it. */
+  #at(slot: number): number {
+    const at = slot * this.#stride;
+    if (at >= this.#cells.length) this.#cells = viewOf(this.#memory);
+    return at;
+  }
+
   /** Whether the active health check lets it take requests. */
   healthy(slot: number): boolean {
-    return this.#cells[slot * this.#stride + DOWN] === 0;
+    const at = this.#at(slot);
+    return this.#cells[at + DOWN] === 0;
   }
 
   setHealthy(slot: number, healthy: boolean): void {
-    Atomics.store(this.#cells, slot * this.#stride + DOWN, healthy ? 0 : 1);
+    const at = this.#at(slot);
+    Atomics.store(this.#cells, at + DOWN, healthy ? 0 : 1);
   }
 
   /** Whether it rests because its replies failed. Ticks are milliseconds of the clock that all threads share. */
   ejected(slot: number, tickMs: number): boolean {
-    const until = this.#cells[slot * this.#stride + EJECTED_UNTIL]!;
+    const at = this.#at(slot);
+    const until = this.#cells[at + EJECTED_UNTIL]!;
     return until !== 0 && ((until - tickMs) | 0) > 0;
+  }
+
+  wasEjected(slot: number): boolean {
+    const at = this.#at(slot);
+    return this.#cells[at + EJECTED_UNTIL] !== 0;
   }
 
   eject(slot: number, untilTickMs: number): void {
     // Zero says "not ejected", so the one tick in four billion that is zero becomes the next.
-    Atomics.store(this.#cells, slot * this.#stride + EJECTED_UNTIL, untilTickMs | 0 || 1);
+    const at = this.#at(slot);
+    Atomics.store(this.#cells, at + EJECTED_UNTIL, untilTickMs | 0 || 1);
   }
 
   /** The active check or a good reply has seen it well: it is no longer out, and its failures are forgotten. */
   forgive(slot: number): void {
-    const at = slot * this.#stride;
+    const at = this.#at(slot);
     if (this.#cells[at + FAILURES] !== 0) Atomics.store(this.#cells, at + FAILURES, 0);
     if (this.#cells[at + EJECTED_UNTIL] !== 0) Atomics.store(this.#cells, at + EJECTED_UNTIL, 0);
   }
 
   /** Counts a failed reply; returns how many there were within the window, this one included. */
   fail(slot: number, tickMs: number, windowMs: number): number {
-    const at = slot * this.#stride;
+    const at = this.#at(slot);
     const age = (tickMs - this.#cells[at + WINDOW_START]!) | 0;
     if (this.#cells[at + FAILURES] === 0 || age > windowMs || age < 0) {
       Atomics.store(this.#cells, at + WINDOW_START, tickMs | 0);
@@ -59,12 +77,14 @@ export class ServerCells {
 
   /** Requests under way from one thread. Only that thread writes it, so it needs no atomic operation. */
   inFlightOf(slot: number, thread: number): number {
-    return this.#cells[slot * this.#stride + FIXED + thread]!;
+    const at = this.#at(slot);
+    return this.#cells[at + FIXED + thread]!;
   }
 
   // A request that outlived its server may end after the slot was given to another: never below zero.
   setInFlightOf(slot: number, thread: number, count: number): void {
-    this.#cells[slot * this.#stride + FIXED + thread] = count < 0 ? 0 : count;
+    const at = this.#at(slot);
+    this.#cells[at + FIXED + thread] = count < 0 ? 0 : count;
   }
 
   /** Requests under way, all threads together. */
@@ -76,13 +96,20 @@ export class ServerCells {
 
   /** A new server has the slot. */
   clear(slot: number): void {
-    this.#cells.fill(0, slot * this.#stride, (slot + 1) * this.#stride);
+    const at = this.#at(slot);
+    this.#cells.fill(0, at, at + this.#stride);
   }
 
   /** The thread is dead, and its requests with it. */
   clearThread(thread: number): void {
-    for (let at = FIXED + thread; at < this.#cells.length; at += this.#stride) this.#cells[at] = 0;
+    const cells = viewOf(this.#memory);
+    for (let at = FIXED + thread; at < cells.length; at += this.#stride) cells[at] = 0;
   }
+}
+
+// Of the length it has now: a view that followed its growth would ask for its length at every access.
+function viewOf(memory: SharedArrayBuffer): Int32Array {
+  return new Int32Array(memory, 0, memory.byteLength / 4);
 }
 
 const DOWN = 0;

@@ -39,7 +39,7 @@ export class RequestMetrics {
   }
 
   /** Called once an exchange, when nothing more will be sent. */
-  done(exchange: Exchange): void {
+  done(exchange: Exchange, durationMs: number): void {
     const { route, connection, service } = exchange;
     if (exchange.fault !== undefined) this.#countFault(exchange.fault.code, exchange.fault.source);
     if (route !== undefined) {
@@ -56,7 +56,7 @@ export class RequestMetrics {
         "entrypoint",
         ["entrypoint", connection.entryPoint],
         this.#settings,
-      ).count(exchange, key, protocol);
+      ).count(exchange, key, protocol, durationMs);
     }
     if (route === undefined) return;
     if (this.#settings.routers) {
@@ -65,6 +65,7 @@ export class RequestMetrics {
         exchange,
         key,
         protocol,
+        durationMs,
       );
     }
     if (this.#settings.services && service !== undefined) {
@@ -72,6 +73,7 @@ export class RequestMetrics {
         exchange,
         key,
         protocol,
+        durationMs,
       );
     }
   }
@@ -124,7 +126,7 @@ class Scope {
     this.#headerLabels = settings.headerLabels;
   }
 
-  count(exchange: Exchange, key: number, protocol: number): void {
+  count(exchange: Exchange, key: number, protocol: number, durationMs: number): void {
     const block =
       this.#headerLabels.size === 0
         ? this.#block(exchange, key, protocol)
@@ -132,7 +134,7 @@ class Scope {
     block.addAt(REQUESTS, 1);
     block.addAt(BYTES_IN, exchange.requestBytes);
     block.addAt(BYTES_OUT, exchange.replyBytes);
-    block.observeAt(DURATION, (performance.now() - exchange.startedAtMs) / 1000);
+    block.observeAt(DURATION, durationMs / 1000);
     if (exchange.connection.tls !== undefined) this.#tls(exchange).add(1);
   }
 

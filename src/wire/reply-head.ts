@@ -4,6 +4,8 @@ import { trimmed } from "./request-head.ts";
 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+// Every line of a good head, up to the empty one. The lines are only looked at one by one to say what is wrong.
+const HEADERS = /(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n/y;
 const REASON = /^(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const LENGTH = /^\d{1,16}$/;
 
@@ -74,6 +76,8 @@ function parseStatusLine(text: string, lineEnd: number, head: ReplyHead): boolea
 }
 
 function parseHeaders(text: string, start: number, head: ReplyHead, headersMax: number): boolean {
+  HEADERS.lastIndex = start;
+  const isGood = HEADERS.test(text);
   let count = 0;
   for (let at = start; ; ) {
     const end = text.indexOf("\r\n", at);
@@ -84,8 +88,8 @@ function parseHeaders(text: string, start: number, head: ReplyHead, headersMax: 
     const name = text.slice(at, colon);
     const value = trimmed(text, colon + 1, end);
     at = end + 2;
-    if (!NAME.test(name)) return fail(head, "bad-reply", "header name");
-    if (!VALUE.test(value)) return fail(head, "bad-reply", "header value");
+    if (!isGood && !NAME.test(name)) return fail(head, "bad-reply", "header name");
+    if (!isGood && !VALUE.test(value)) return fail(head, "bad-reply", "header value");
     if (!takeHeader(head, name, value)) return false;
   }
 }

@@ -7,6 +7,8 @@ import { renderPrometheus } from "../../src/observe/prometheus.ts";
 import { RequestMetrics } from "../../src/observe/request-metrics.ts";
 import { answered } from "./exchange.ts";
 
+const DURATION_MS = 20;
+
 function twoThreads() {
   const reader = new MeterReader();
   const meters = [0, 1].map((thread) => {
@@ -43,8 +45,8 @@ test("a gauge of a dead thread is gone", () => {
 test("requests are counted under Traefik's names and labels", () => {
   const { reader, meters } = twoThreads();
   const metrics = new RequestMetrics(meters[0], everything);
-  metrics.done(answered());
-  metrics.done(answered({ status: 503 }));
+  metrics.done(answered(), DURATION_MS);
+  metrics.done(answered({ status: 503 }), DURATION_MS);
   const text = renderPrometheus(reader.read());
   const labels = 'code="200",method="GET",protocol="http"';
   assert.ok(text.includes(`traefik_entrypoint_requests_total{${labels},entrypoint="web"} 1`), text);
@@ -70,7 +72,8 @@ test("a method that nobody knows and a header that a client chose do not make se
     ...everything,
     headerLabels: new Map([["tenant", "x-tenant"]]),
   });
-  for (let i = 0; i < 3000; i++) metrics.done(answered({ method: `M${i}` }, ["X-Tenant", `t${i}`]));
+  for (let i = 0; i < 3000; i++)
+    metrics.done(answered({ method: `M${i}` }, ["X-Tenant", `t${i}`]), DURATION_MS);
   const series = reader.read();
   assert.ok(series.length < 3 * 4 * 1002, `${series.length} series`);
   assert.ok(series.every((one) => !one.labels.includes("M7")));
@@ -79,19 +82,19 @@ test("a method that nobody knows and a header that a client chose do not make se
 test("a removed router's series are shown once more and their memory is used again", () => {
   const { reader, meters } = twoThreads();
   const metrics = new RequestMetrics(meters[0], everything);
-  metrics.done(answered());
+  metrics.done(answered(), DURATION_MS);
   metrics.keep(new Set(), new Set());
   assert.match(renderPrometheus(reader.read()), /traefik_router_requests_total/);
   assert.doesNotMatch(renderPrometheus(reader.read()), /traefik_router_requests_total/);
-  metrics.done(answered());
+  metrics.done(answered(), DURATION_MS);
   assert.match(renderPrometheus(reader.read()), /traefik_router_requests_total\{[^}]*\} 1$/m);
 });
 
 test("switched-off labels and internal services make no series", () => {
   const { reader, meters } = twoThreads();
   const metrics = new RequestMetrics(meters[0], { ...everything, routers: false });
-  metrics.done(answered({ route: { ...answered().route, service: { name: "api@internal" } } }));
+  metrics.done(answered({ route: { ...answered().route, service: { name: "api@internal" } } }), DURATION_MS);
   assert.deepEqual(reader.read(), []);
-  metrics.done(answered());
+  metrics.done(answered(), DURATION_MS);
   assert.doesNotMatch(renderPrometheus(reader.read()), /traefik_router_/);
 });
