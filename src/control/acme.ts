@@ -1,4 +1,5 @@
 import { Acme, type Want } from "../acme/manager.ts";
+import type { IssuanceView } from "../model/certificate-view.ts";
 import type { Logger } from "../model/host.ts";
 import type { Report } from "../model/report.ts";
 import type { AcmeOptions, Settings } from "../model/settings.ts";
@@ -45,6 +46,11 @@ export class Certificates {
 
   follow(report: Report): void {
     this.acme.want(wantsOf(report));
+  }
+
+  /** How getting certificates goes, name by name. */
+  issuance(): IssuanceView[] {
+    return this.acme.status().map(({ certificate: _, ...view }) => view);
   }
 
   #certify(): Promise<void> {

@@ -13,12 +13,11 @@ const FOLDERS = [tmpdir(), "/dev/shm", "/run"];
  */
 export class AdminServer {
   readonly path: string;
-  /** Its folder, for nobody else. */
-  readonly folder: string;
+  readonly #folder: string;
   readonly #server: Server;
 
   private constructor(folder: string, server: Server) {
-    this.folder = folder;
+    this.#folder = folder;
     this.path = join(folder, "admin.sock");
     this.#server = server;
   }
@@ -45,7 +44,7 @@ export class AdminServer {
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 

@@ -27,7 +27,6 @@ export interface ConfiguratorHost {
   readonly registry: ReadonlyMap<string, Middleware>;
   readonly log: Logger;
   readonly slots: Slots;
-  readonly adminSocket: string | undefined;
   /** Shown when no other certificate fits. */
   readonly ownCertificate: CertificateSpec;
   readonly publish: (snapshot: Snapshot, change: SnapshotChange, report: Report) => void;
@@ -48,6 +47,7 @@ export class Configurator {
   #challenges: ReadonlyMap<string, string> = new Map();
   #issued: readonly CertificateSpec[] = [];
   #ticketSecret = randomBytes(32).toString("hex");
+  #adminSocket: string | undefined;
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #appliedAtMs = Number.NEGATIVE_INFINITY;
   #due: NodeJS.Timeout | undefined;
@@ -91,6 +91,12 @@ export class Configurator {
       problem: { code: "broken-middleware", severity: "error", place, message, subject },
     });
     this.#applySoon(false);
+  }
+
+  /** The main thread answers for `api@internal` and its like from now on, there. */
+  servePages(adminSocket: string | undefined): void {
+    this.#adminSocket = adminSocket;
+    this.apply();
   }
 
   /** Sessions are sealed anew; those of before need a full handshake. */
@@ -162,12 +168,13 @@ export class Configurator {
       setImmediate(() => this.#applySoon(false));
     }
     this.#host.publish(this.#snapshot, same ? { ...change, version: before.version } : change, report);
-    if (!same) this.#host.log.info(summarize(before, snapshot, change), "configuration applied");
+    if (!same) this.#logChange(before, snapshot, change);
     this.#logProblems(report);
   }
 
   #internals(): Declaration {
-    const { settings, registry, adminSocket } = this.#host;
+    const { settings, registry } = this.#host;
+    const adminSocket = this.#adminSocket;
     const challengeEntryPoints = this.#challenges.size === 0 ? [] : this.#challengeEntryPoints();
     return declareInternals(settings, registry, { adminSocket, challengeEntryPoints });
   }
@@ -180,6 +187,12 @@ export class Configurator {
     );
     if (named.every((name) => name !== "")) return [...new Set(named)];
     return [...entryPoints.keys()].filter((name) => name !== "traefik");
+  }
+
+  #logChange(before: Snapshot, next: Snapshot, change: SnapshotChange): void {
+    const { fields, declared } = summarize(before, next, change);
+    // Our own pages come and go with the start and with challenges: nobody's business.
+    this.#host.log[declared ? "info" : "debug"](fields, "configuration applied");
   }
 
   /** Each problem once, when it comes up. */

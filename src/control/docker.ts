@@ -45,6 +45,7 @@ export function startDocker(host: ProviderHost): RunningProvider | undefined {
     const declaration = labels.declare(state.workloads, state.self);
     host.publish({ ...declaration, problems: [...state.problems, ...declaration.problems] });
   });
+  log.info({ provider: "docker", endpoint: docker.endpoint }, "watching");
   return { reload() {}, close: () => watch.close() };
 }
 

@@ -21,6 +21,7 @@ export function startFiles({
     log,
     publish,
   });
+  log.info({ provider: "file", path: file.directory || file.filename }, file.watch ? "watching" : "reading");
   provider.start();
   return { reload: () => provider.reload(), close: () => provider.close() };
 }

@@ -178,14 +178,14 @@ function servicesWith(adminSocket: string | undefined): Map<string, Declared<Dec
   };
   const services = new Map<string, Declared<DeclaredService>>();
   for (const name of SERVED_BY_WORKERS) services.set(name, declared(empty));
-  if (adminSocket === undefined) return services;
   const { servers: _, ...balancing } = readOptions(
     { loadBalancer: fileServiceOptions.loadBalancer },
     nodeWith("loadBalancer"),
     READER,
   ).loadBalancer!;
   for (const [name, path] of SERVED_BY_MAIN) {
-    const loadBalancer = { ...balancing, servers: [ownServer(adminSocket, path)], unavailable: [] };
+    const servers = adminSocket === undefined ? [] : [ownServer(adminSocket, path)];
+    const loadBalancer = { ...balancing, servers, unavailable: [] };
     services.set(name, declared({ ...empty, loadBalancer }));
   }
   return services;

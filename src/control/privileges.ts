@@ -22,12 +22,11 @@ export function ownRights(): Rights | undefined {
 /**
  * Becomes the user that the settings name, once everything has been read that only root can read. The engine's socket
  * stays open to us through its group, and what we write is handed over first. Stays root, and says why, where the
- * user could not serve. `ownPaths` were made by us since the start.
+ * user could not serve.
  */
 export function dropPrivileges(
   settings: Settings,
   log: Logger,
-  ownPaths: readonly string[] = [],
   rights: Rights | undefined = ownRights(),
 ): void {
   if (settings.user === "" || rights === undefined || rights.getuid() !== 0) return;
@@ -38,8 +37,9 @@ export function dropPrivileges(
     log.warn({ port }, "staying root: another user may not listen on this port here");
     return;
   }
+  if (!handOverStores(settings, user, log)) return;
+  handOverLogs(settings, user, log);
   try {
-    for (const path of [...ownPaths, ...pathsWeWrite(settings)]) handOver(path, user);
     const group = socketGroup(settings);
     // The order matters: once the user is changed the groups cannot be.
     rights.setgroups(group === undefined ? [] : [group]);
@@ -47,8 +47,8 @@ export function dropPrivileges(
     rights.setuid(user);
     log.info({ user, ...(group !== undefined && { engineGroup: group }) }, "no longer root");
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    log.warn({ user, reason }, "staying root: the user could not be changed");
+    const advice = "give it the capabilities SETUID and SETGID, or set `user:` for the container";
+    log.warn({ user, reason: reasonOf(error), advice }, "staying root: the user could not be changed");
   }
 }
 
@@ -69,19 +69,42 @@ function socketGroup({ providers }: Settings): number | undefined {
   }
 }
 
-function pathsWeWrite({ certificatesResolvers, log, accessLog }: Settings): string[] {
-  const stores = [...certificatesResolvers.values()].flatMap(({ acme }) =>
-    acme === undefined ? [] : [storageOnDisk(acme.storage, process.env)],
-  );
-  for (const { directory } of stores) {
-    if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
+/** False where certificates could not be kept by the user: then it is better to stay root than to lose them. */
+function handOverStores({ certificatesResolvers }: Settings, user: number, log: Logger): boolean {
+  for (const { acme } of certificatesResolvers.values()) {
+    if (acme === undefined) continue;
+    const { directory, legacyFile } = storageOnDisk(acme.storage, process.env);
+    try {
+      if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
+      for (const path of [directory, legacyFile ?? ""]) handOver(path, user);
+    } catch (error) {
+      const advice = `chown -R ${user} the storage, or give the container the capability CHOWN`;
+      const message = "staying root: certificates could not be kept by the user";
+      log.warn({ user, storage: directory, reason: reasonOf(error), advice }, message);
+      return false;
+    }
   }
-  const kept = stores.flatMap(({ directory, legacyFile }) => [directory, legacyFile ?? ""]);
-  return [...kept, log.filePath, accessLog?.filePath ?? ""].filter((path) => path !== "" && existsSync(path));
+  return true;
 }
+
+/** A log is open already: what is root's only cannot be opened again after somebody rotated it. */
+function handOverLogs({ log: { filePath }, accessLog }: Settings, user: number, log: Logger): void {
+  for (const path of [filePath, accessLog?.filePath ?? ""]) {
+    try {
+      handOver(path, user);
+    } catch (error) {
+      const advice = `chown ${user} the file, or give the container the capability CHOWN`;
+      const message = "this log file stays root's: Waybill may not be able to open it";
+      log.warn({ user, file: path, reason: reasonOf(error), advice }, message);
+    }
+  }
+}
+
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 // Only what is root's: a volume that somebody else owns is theirs on purpose. Links are never followed.
 function handOver(path: string, user: number): void {
+  if (path === "" || !existsSync(path)) return;
   const stat = lstatSync(path);
   if (stat.isSymbolicLink() || stat.uid !== 0) return;
   chownSync(path, user, user);

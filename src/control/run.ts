@@ -43,9 +43,9 @@ export async function run(
   };
   process.once("SIGTERM", heard).once("SIGINT", heard).on("SIGHUP", reload).on("SIGUSR1", reopen);
   try {
-    log.info({ version, config: loaded.configFile ?? "none" }, "Waybill starts");
+    const file = loaded.configFile;
+    log.info({ version, ...(file !== undefined && { settings: file }) }, "Waybill starts");
     await waybill.start();
-    log.info({}, "Waybill is ready");
     const signal = await stop.promise;
     log.info({ signal }, "stopping: requests under way are finished, a second signal ends them");
     const again = secondSignal();

@@ -1,6 +1,6 @@
 import type { RequestListener } from "node:http";
 import { tickMs } from "../lib/tick.ts";
-import type { CertificateView } from "../model/certificate-view.ts";
+import type { CertificateView, IssuanceView } from "../model/certificate-view.ts";
 import type { Middleware } from "../model/middleware.ts";
 import type { Report, ServerState } from "../model/report.ts";
 import type { ServerCells } from "../model/server-cells.ts";
@@ -23,6 +23,8 @@ export interface Runtime {
   report(): Report;
   servers(): readonly ServerState[];
   certificates(): readonly CertificateView[];
+  /** How getting certificates goes, name by name. */
+  issuance(): readonly IssuanceView[];
   metrics(): string;
   /** Every option in force, with where it was said. */
   readonly inForce: readonly SettingInForce[];

@@ -1,25 +1,45 @@
-import type { Snapshot } from "../model/snapshot.ts";
+import type { CertificateSpec, Snapshot } from "../model/snapshot.ts";
 import type { Difference, SnapshotChange } from "../model/snapshot-change.ts";
+import { providerOf } from "./names.ts";
 
 const NAMES_MAX = 10;
 
-/** What came and went with a configuration, by name, for one line of the log. */
-export function summarize(before: Snapshot, next: Snapshot, change: SnapshotChange): Record<string, unknown> {
+export interface Summary {
+  readonly fields: Record<string, unknown>;
+  /** Whether anything changed that somebody declared. */
+  readonly declared: boolean;
+}
+
+/** What came and went with a configuration, by name, for one line of the log: only what people declared. */
+export function summarize(before: Snapshot, next: Snapshot, change: SnapshotChange): Summary {
   const routersBefore = new Set(before.routers.map((router) => router.name));
-  return {
-    version: next.version,
-    routers: next.routers.length,
-    services: next.services.size,
+  const names = {
     ...namesOf("router", change.routers, (name) => routersBefore.has(name)),
     ...namesOf("service", change.services, (name) => before.services.has(name)),
     ...namesOf("middleware", change.middlewares, (name) => before.middlewares.has(name)),
     ...namesOf("transport", change.transports, (name) => before.transports.has(name)),
-    ...(change.tls !== undefined && { certificates: change.tls.certificates.length }),
   };
+  // The first is our own.
+  const [certificatesBefore, certificates] = [before, next].map(({ tls }) => tls.certificates.slice(1));
+  const isCertified = !sameIds(certificatesBefore!, certificates!);
+  const fields = {
+    version: next.version,
+    routers: next.routers.filter(({ name }) => isDeclared(name)).length,
+    services: [...next.services.keys()].filter(isDeclared).length,
+    ...names,
+    ...(isCertified && { certificates: certificates!.length }),
+  };
+  return { fields, declared: isCertified || Object.keys(names).length > 0 };
 }
 
+function sameIds(some: readonly CertificateSpec[], others: readonly CertificateSpec[]): boolean {
+  return some.length === others.length && some.every(({ id }, i) => id === others[i]!.id);
+}
+
+const isDeclared = (name: string) => providerOf(name) !== "internal";
+
 function namesOf(kind: string, { set, removed }: Difference<unknown>, was: (name: string) => boolean) {
-  const names = [...set.keys()];
+  const names = [...set.keys()].filter(isDeclared);
   const lists: Record<string, string> = {};
   const tell = (what: string, list: readonly string[]) => {
     if (list.length > 0) lists[`${kind}s${what}`] = some(list);
@@ -29,7 +49,7 @@ function namesOf(kind: string, { set, removed }: Difference<unknown>, was: (name
     names.filter((name) => !was(name)),
   );
   tell("Changed", names.filter(was));
-  tell("Removed", removed);
+  tell("Removed", removed.filter(isDeclared));
   return lists;
 }
 

@@ -4,6 +4,7 @@ import type { ServerCells } from "../model/server-cells.ts";
 import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { changeBetween, EMPTY_SNAPSHOT, type SnapshotChange } from "../model/snapshot-change.ts";
+import type { SpanRecord } from "../model/spans.ts";
 import { type FromThread, HEARTBEAT_MS } from "../model/thread-messages.ts";
 import { TrafficCells } from "../model/traffic.ts";
 import type { HearRequests } from "./request-feed.ts";
@@ -24,6 +25,7 @@ export interface ThreadsHost {
   readonly cells: ServerCells;
   readonly meter: (thread: number, message: MeterMessage) => void;
   readonly requests?: HearRequests;
+  readonly spans?: (spans: readonly SpanRecord[]) => void;
   readonly threadStarted: (thread: number) => void;
   /** All the numbers of this thread are final: it is gone. */
   readonly threadGone: (thread: number) => void;
@@ -197,6 +199,9 @@ export class Threads {
         break;
       case "requests":
         this.#host.requests?.(message.samples, message.dropped);
+        break;
+      case "spans":
+        this.#host.spans?.(message.spans);
         break;
       case "broken-middleware":
         this.#host.brokenMiddleware(message.middleware, message.owner, message.reason);

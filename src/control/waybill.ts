@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import type { Declaration } from "../model/declared.ts";
+import { parseAddress } from "../model/entry-point.ts";
 import type { Logger } from "../model/host.ts";
 import type { Middleware } from "../model/middleware.ts";
 import type { Report, ServerState } from "../model/report.ts";
@@ -24,6 +25,7 @@ import { dropPrivileges } from "./privileges.ts";
 import { RequestFeed } from "./request-feed.ts";
 import { type MakePages, metricsText, type Runtime, serverStates } from "./runtime.ts";
 import { Slots } from "./slots.ts";
+import { Telemetry } from "./telemetry.ts";
 import { Threads } from "./threads.ts";
 
 const THREADS_MAX = 8;
@@ -52,6 +54,7 @@ export class Waybill {
   readonly #meters = new MeterReader();
   readonly #own = new OwnMetrics();
   readonly #health: HealthChecks;
+  readonly #telemetry: Telemetry;
   readonly #requests = new RequestFeed((on) => this.#threads.watchRequests(on));
   readonly #reportHearers = new Set<(report: Report) => void>();
   readonly #startedAtMs = Date.now();
@@ -77,9 +80,17 @@ export class Waybill {
       cells: this.#slots.cells,
       meter: (thread, message) => this.#meters.receive(thread, message),
       requests: (samples, dropped) => this.#requests.hear(samples, dropped),
+      spans: (spans) => this.#telemetry.spans(spans),
       threadStarted: (thread) => this.#meters.add(thread, (ids) => this.#threads.releaseMeters(thread, ids)),
       threadGone: (thread) => this.#meters.remove(thread),
       brokenMiddleware: (middleware, _, reason) => this.#configurator?.brokenMiddleware(middleware, reason),
+    });
+    this.#telemetry = new Telemetry({
+      settings,
+      log,
+      version: around.version,
+      startedAtMs: this.#startedAtMs,
+      series: () => [...this.#meters.read(), ...this.#ownSeries()],
     });
     this.#health = new HealthChecks({ cells: this.#slots.cells, log });
   }
@@ -87,14 +98,12 @@ export class Waybill {
   /** Resolves when requests are served. Throws `CannotListen`. */
   async start(): Promise<ReadonlyMap<string, number>> {
     const { settings, registry, log, makePages } = this.#around;
-    this.#admin = await AdminServer.start(makePages(this.#runtime()), log);
     this.#ownCertificate = await makeDefaultCertificate(Date.now());
     const configurator = new Configurator({
       settings,
       registry,
       log,
       slots: this.#slots,
-      adminSocket: this.#admin?.path,
       ownCertificate: this.#ownCertificate,
       publish: (snapshot, change, report) => {
         this.#snapshot = snapshot;
@@ -117,12 +126,15 @@ export class Waybill {
     });
     configurator.apply();
     await this.#startProviders(configurator);
-    dropPrivileges(settings, log, this.#admin === undefined ? [] : [this.#admin.folder]);
+    dropPrivileges(settings, log);
+    // Its folder belongs to whom we are from now on.
+    this.#admin = await AdminServer.start(makePages(this.#runtime()), log);
+    configurator.servePages(this.#admin?.path);
     await this.#certificates.acme.start();
     await this.#threads.start();
     this.#tickets = setInterval(() => configurator.renewTickets(), TICKETS_MS);
     this.#tickets.unref();
-    for (const [entryPoint, port] of this.#threads.ports) log.info({ entryPoint, port }, "listening");
+    this.#logStart();
     return this.#threads.ports;
   }
 
@@ -154,7 +166,29 @@ export class Waybill {
     await this.#certificates?.acme.close();
     await Promise.all(this.#providers.map((provider) => provider.close()));
     await this.#threads.close();
+    await this.#telemetry.close();
     await this.#admin?.close();
+  }
+
+  /** What a person who has just started it wants to know, and nothing else. */
+  #logStart(): void {
+    const { settings, log } = this.#around;
+    for (const [entryPoint, { address }] of settings.entryPoints) {
+      const port = this.#threads.ports.get(entryPoint);
+      log.info({ entryPoint, address, ...(parseAddress(address)?.port === 0 && { port }) }, "listening");
+    }
+    const { routers, problems } = this.#report!;
+    const inForce = [...routers.values()].filter(({ provider }) => provider !== "internal");
+    const broken = inForce.filter(({ status }) => status === "disabled").length;
+    const fields = {
+      routers: inForce.length - broken,
+      ...(broken > 0 && { broken }),
+      ...(problems.length > 0 && { problems: problems.length }),
+    };
+    log.info(fields, "Waybill is ready");
+    if (this.#providers.length === 0) {
+      log.warn({}, "nothing is watched, so there are no routes: set --providers.docker or --providers.file");
+    }
   }
 
   async #startProviders(configurator: Configurator): Promise<void> {
@@ -218,6 +252,7 @@ export class Waybill {
       report: () => this.#report!,
       servers: () => this.#servers(),
       certificates: () => this.#certificateViews(),
+      issuance: () => this.#certificates?.issuance() ?? [],
       metrics: () => metricsText(this.#meters, this.#ownSeries()),
       inForce: this.#around.inForce ?? [],
       ports: () => this.#threads.ports,
