@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly makeUpstream: (options: TransportOptions) => Upstream;
   /** Services that the proxy answers itself, by name: `ping@internal`. */
   readonly internal: ReadonlyMap<string, (exchange: Exchange) => Reply | Promise<Reply>>;
+  /** What a traced router's requests are traced by: always the same object for the same kind of router. */
+  readonly trace?: ((spec: RouterSpec) => Hooks) | undefined;
 }
 
 interface Transport {
@@ -99,10 +101,13 @@ export class Compiler {
   #compileRouters({ routers, middlewares }: Snapshot, old: ReadonlyMap<string, CompiledRouter>) {
     const compiled = new Map<string, CompiledRouter>();
     for (const spec of routers) {
-      const hooks = this.#middlewares.hooksOf(
+      const own = this.#middlewares.hooksOf(
         spec.name,
         spec.middlewares.map((name) => middlewares.get(name)!),
       );
+      // A child goes on with the hooks of its parent, the tracing one included.
+      const trace = spec.tracing && spec.parents.length === 0 ? this.#around.trace?.(spec) : undefined;
+      const hooks = trace === undefined ? own : [trace, ...own];
       const service = this.#services.get(spec.service)?.service ?? NO_SERVICE;
       const known = old.get(spec.name);
       const isSame =

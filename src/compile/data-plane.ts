@@ -16,6 +16,7 @@ import { type FromThread, HEARTBEAT_MS, type ThreadStart, type ToThread } from "
 import { TrafficCells } from "../model/traffic.ts";
 import { Meter } from "../observe/meter.ts";
 import { ThreadMetrics } from "../observe/thread-metrics.ts";
+import { Tracer } from "../observe/tracer.ts";
 import { Acceptor } from "../tls/acceptor.ts";
 import { ServersUpstream } from "../upstream/upstream.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -36,6 +37,7 @@ export class DataPlane {
   readonly #limits = new TimeLimits();
   readonly #meter: Meter;
   readonly #observer: RequestObserver;
+  readonly #tracer: Tracer | undefined;
   readonly #tail: RequestTail;
   readonly #gateway: HttpGateway;
   readonly #compiler: Compiler;
@@ -52,9 +54,13 @@ export class DataPlane {
     this.#log = logTo(send);
     this.#meter = new Meter((message) => send({ kind: "meter", message }));
     this.#tail = new RequestTail((samples, dropped) => send({ kind: "requests", samples, dropped }));
+    const tracer =
+      settings.tracing && new Tracer(settings.tracing, (spans) => send({ kind: "spans", spans }));
+    this.#tracer = tracer;
     this.#observer = new RequestObserver(settings, this.#meter, this.#log, counterIn(start.requestCount), {
       traffic: new TrafficCells(start.traffic, thread.index),
       tail: this.#tail,
+      tracer,
     });
     this.#gateway = new HttpGateway(NO_ROUTES, this.#observer);
     this.#state = {
@@ -69,6 +75,7 @@ export class DataPlane {
       thread: thread.index,
       makeUpstream: (options) => new ServersUpstream(options, transportTls(options), this.#limits),
       internal: internalServices(this.#state),
+      trace: tracer && ((spec) => tracer.hooksFor(spec.detailedTraces)),
     });
     this.#beat();
   }
@@ -149,6 +156,7 @@ export class DataPlane {
     const cut = this.#gateway.active;
     for (const entryPoint of this.#entryPoints) entryPoint.close();
     this.#observer.close();
+    this.#tracer?.close();
     return cut;
   }
 

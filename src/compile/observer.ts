@@ -8,7 +8,14 @@ import { AccessLogFormat } from "../observe/access-log.ts";
 import { LineSink } from "../observe/line-sink.ts";
 import type { Meter } from "../observe/meter.ts";
 import { RequestMetrics } from "../observe/request-metrics.ts";
+import type { Tracer } from "../observe/tracer.ts";
 import type { RequestTail } from "./request-tail.ts";
+
+export interface Watchers {
+  readonly traffic: TrafficCells;
+  readonly tail: RequestTail;
+  readonly tracer: Tracer | undefined;
+}
 
 /** Writes down what came of requests, as far as the settings ask for it. */
 export class RequestObserver implements Observer {
@@ -16,6 +23,7 @@ export class RequestObserver implements Observer {
   readonly #log: Logger;
   readonly #traffic: TrafficCells;
   readonly #tail: RequestTail;
+  readonly #tracer: Tracer | undefined;
   readonly #access: { readonly format: AccessLogFormat; readonly sink: LineSink } | undefined;
 
   /** `nextCount` numbers the requests of the whole process. */
@@ -24,12 +32,13 @@ export class RequestObserver implements Observer {
     meter: Meter,
     log: Logger,
     nextCount: () => number,
-    { traffic, tail }: { readonly traffic: TrafficCells; readonly tail: RequestTail },
+    { traffic, tail, tracer }: Watchers,
   ) {
     const { accessLog } = settings;
     this.#log = log;
     this.#traffic = traffic;
     this.#tail = tail;
+    this.#tracer = tracer;
     this.metrics = makeMetrics(settings, meter);
     if (accessLog !== undefined) {
       const failed = (error: Error) => log.error({ err: error }, "the access log cannot be written");
@@ -41,6 +50,7 @@ export class RequestObserver implements Observer {
   }
 
   done(exchange: Exchange): void {
+    if (exchange.route === undefined) this.#tracer?.unrouted(exchange);
     const durationMs = performance.now() - exchange.startedAtMs;
     this.metrics?.done(exchange, durationMs);
     if (exchange.route?.service.name.endsWith("@internal") !== true) this.#look(exchange, durationMs);

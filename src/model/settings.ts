@@ -384,7 +384,7 @@ const metrics = group({
       resourceAttributes,
     },
     { enabler: true },
-  )({ doc: "Metrics to an OpenTelemetry collector.", refused: LATER_OTLP }),
+  )({ doc: "Metrics to an OpenTelemetry collector." }),
   datadog: gone({ doc: "Datadog.", refused: PUSHED }),
   statsd: gone({ doc: "StatsD.", refused: PUSHED }),
   influxDB2: gone({ doc: "InfluxDB.", refused: PUSHED }),
@@ -542,7 +542,7 @@ export const settingsOptions = {
   log: group(logOptions, { enabler: true })({ doc: "What Waybill says about itself.", always: true }),
   accessLog: group(accessLogOptions, { enabler: true })({ doc: "One line a request." }),
   metrics: metrics({ doc: "Numbers for others to gather." }),
-  tracing: tracing({ doc: "Spans of requests.", refused: LATER }),
+  tracing: tracing({ doc: "Spans of requests, sent by OTLP." }),
   serversTransport: transportDefaults,
   user: text({
     doc: "Number of the user to become after the start as root, as the image asks for; 0 or empty to stay root.",

@@ -2,6 +2,7 @@ import type { Logger, ThreadId } from "./host.ts";
 import type { MeterMessage, MeterRelease } from "./metrics.ts";
 import type { Settings } from "./settings.ts";
 import type { SnapshotChange } from "./snapshot-change.ts";
+import type { SpanRecord } from "./spans.ts";
 import type { RequestSample } from "./traffic.ts";
 
 /** What a data-plane thread is given when it starts. Everything in it survives a structured clone. */
@@ -53,6 +54,7 @@ export type FromThread =
       readonly message: string;
     }
   | { readonly kind: "meter"; readonly message: MeterMessage }
+  | { readonly kind: "spans"; readonly spans: readonly SpanRecord[] }
   /** `dropped`: how many more there were than anyone can read. */
   | { readonly kind: "requests"; readonly samples: readonly RequestSample[]; readonly dropped: number };
 
