@@ -1,3 +1,6 @@
 import { render } from "preact";
+import { App } from "./app.tsx";
+import { applyTheme } from "./theme.tsx";
 
-render(<main>Waybill</main>, document.body);
+applyTheme();
+render(<App />, document.querySelector("#app")!);
