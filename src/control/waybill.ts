@@ -26,7 +26,6 @@ import { RequestFeed } from "./request-feed.ts";
 import { type MakePages, metricsText, type Runtime, serverStates } from "./runtime.ts";
 import { Slots } from "./slots.ts";
 import { Telemetry } from "./telemetry.ts";
-import { Telemetry } from "./telemetry.ts";
 import { Threads } from "./threads.ts";
 
 const THREADS_MAX = 8;
@@ -56,7 +55,6 @@ export class Waybill {
   readonly #own = new OwnMetrics();
   readonly #health: HealthChecks;
   readonly #telemetry: Telemetry;
-  readonly #telemetry: Telemetry;
   readonly #requests = new RequestFeed((on) => this.#threads.watchRequests(on));
   readonly #reportHearers = new Set<(report: Report) => void>();
   readonly #startedAtMs = Date.now();
@@ -83,17 +81,9 @@ export class Waybill {
       meter: (thread, message) => this.#meters.receive(thread, message),
       requests: (samples, dropped) => this.#requests.hear(samples, dropped),
       spans: (spans) => this.#telemetry.spans(spans),
-      spans: (spans) => this.#telemetry.spans(spans),
       threadStarted: (thread) => this.#meters.add(thread, (ids) => this.#threads.releaseMeters(thread, ids)),
       threadGone: (thread) => this.#meters.remove(thread),
       brokenMiddleware: (middleware, _, reason) => this.#configurator?.brokenMiddleware(middleware, reason),
-    });
-    this.#telemetry = new Telemetry({
-      settings,
-      log,
-      version: around.version,
-      startedAtMs: this.#startedAtMs,
-      series: () => [...this.#meters.read(), ...this.#ownSeries()],
     });
     this.#telemetry = new Telemetry({
       settings,
@@ -176,7 +166,6 @@ export class Waybill {
     await this.#certificates?.acme.close();
     await Promise.all(this.#providers.map((provider) => provider.close()));
     await this.#threads.close();
-    await this.#telemetry.close();
     await this.#telemetry.close();
     await this.#admin?.close();
   }
