@@ -127,6 +127,7 @@ export class Http1Client implements Client, BodySink, Timed {
     else {
       this.#hold(chunk);
       if (this.#expects === BODY) this.#takeHeldBody();
+      else if (this.#expects === LATER) this.#pause();
     }
   };
 
