@@ -137,6 +137,7 @@ class Gatherer {
       declareInternals(settings, this.#host.registry, {
         adminSocket: "main-thread",
         challengeEntryPoints: [],
+        challengeTokens: [],
       }),
       ...this.#docker(settings, proxy, loaded.sources, secret),
       ...(files.length > 0 ? [this.#fileStore(secret).apply({ files })] : []),

@@ -23,9 +23,9 @@ export function internalServices(state: ThreadState): ReadonlyMap<string, (excha
   ]);
 }
 
-// Only live tokens exist: whatever else is under this path is not there (PR-17).
+// The route is there for live tokens only; this one may have ended meanwhile.
 function answerChallenge({ path }: Exchange, state: ThreadState): Reply {
-  const token = path.slice(CHALLENGE_PATH.length).replace(/\/$/, "");
+  const token = path.slice(CHALLENGE_PATH.length);
   const authorization = /^[\w-]{1,256}$/.test(token) ? state.challenge(token) : undefined;
   if (authorization === undefined) return reply(404, "no such challenge");
   return reply(200, "acme challenge", ["Content-Type", "application/octet-stream"], authorization);

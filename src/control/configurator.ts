@@ -175,8 +175,11 @@ export class Configurator {
   #internals(): Declaration {
     const { settings, registry } = this.#host;
     const adminSocket = this.#adminSocket;
-    const challengeEntryPoints = this.#challenges.size === 0 ? [] : this.#challengeEntryPoints();
-    return declareInternals(settings, registry, { adminSocket, challengeEntryPoints });
+    return declareInternals(settings, registry, {
+      adminSocket,
+      challengeEntryPoints: this.#challengeEntryPoints(),
+      challengeTokens: [...this.#challenges.keys()],
+    });
   }
 
   /** Those that resolvers name; all of the users' where one of them names none. */

@@ -41,7 +41,12 @@ export function declareInternals(
   {
     adminSocket,
     challengeEntryPoints,
-  }: { adminSocket: string | undefined; challengeEntryPoints: readonly string[] },
+    challengeTokens,
+  }: {
+    adminSocket: string | undefined;
+    challengeEntryPoints: readonly string[];
+    challengeTokens: readonly string[];
+  },
 ): Declaration {
   const routers = new Map<string, Declared<DeclaredRouter>>();
   const middlewares = new Map<string, Declared<DeclaredMiddleware>>();
@@ -64,10 +69,11 @@ export function declareInternals(
       middlewares: [`redirect-${title}`],
     });
   }
-  if (challengeEntryPoints.length > 0) {
+  if (challengeTokens.length > 0) {
     const mayBeTaken = challengeEntryPoints.every((name) => settings.entryPoints.get(name)?.allowACMEByPass);
     add(ACME_ROUTER.replace(`@${PROVIDER}`, ""), {
-      rule: `PathPrefix(\`${CHALLENGE_PATH}\`)`,
+      // Only our own: the application may have certificates of its own (PR-17).
+      rule: challengeTokens.map((token) => `Path(\`${CHALLENGE_PATH}${token}\`)`).join(" || "),
       entryPoints: challengeEntryPoints,
       service: "acme-http",
       priority: mayBeTaken ? 0n : PRIORITY_HIGHEST,

@@ -15,6 +15,7 @@ export interface Pebble {
   readonly directory: string;
   /** PEM of the authority of Pebble's own certificate. */
   readonly roots: string;
+  readonly rootsFile: string;
   /** Where it looks for HTTP-01. */
   readonly httpPort: number;
   /** Where it looks for TLS-ALPN-01. */
@@ -113,6 +114,7 @@ export async function startPebble(t: TestContext, options: PebbleOptions = {}): 
     directory,
     isRecent,
     roots: certificate,
+    rootsFile: join(folder, "cert.pem"),
     httpPort,
     tlsPort,
     dnsPort,

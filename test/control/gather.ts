@@ -23,6 +23,7 @@ export function gather(
   const internals = declareInternals(settings, registry, {
     adminSocket: "/run/admin.sock",
     challengeEntryPoints: [],
+    challengeTokens: [],
   });
   let slots = 0;
   return aggregate({
