@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { eventually, type Product, startProduct } from "../e2e/harness.ts";
+
+const app = (name: string, ...more: [string, string][]) => ({
+  name,
+  labels: { [`traefik.http.routers.${name}.rule`]: `Host(\`${name}.test\`)`, ...Object.fromEntries(more) },
+});
+
+const OWN = "--entryPoints.traefik.address=127.0.0.1:0";
+
+interface Logged extends AsyncDisposable {
+  readonly product: Product;
+  readonly path: string;
+  lines(count: number): Promise<string[]>;
+}
+
+/** The product with an access log in a file. */
+async function logged(...flags: string[]): Promise<Logged> {
+  const folder = mkdtempSync(join(tmpdir(), "waybill-log-"));
+  const path = join(folder, "sub", "access.log");
+  const product = await startProduct({
+    flags: [`--accesslog.filePath=${path}`, ...flags],
+    containers: [app("app"), app("quiet", ["traefik.http.routers.quiet.observability.accesslogs", "false"])],
+    threads: 1,
+  });
+  return {
+    product,
+    path,
+    lines: (count) =>
+      eventually(() => {
+        const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+        assert.equal(lines.length, count);
+        return lines;
+      }),
+    async [Symbol.asyncDispose]() {
+      await product[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+test("the access log has a line in Traefik's common form for every request, and none for routers that want none", async () => {
+  await using log = await logged("--accesslog.fields.headers.names.User-Agent=keep");
+  const { product } = log;
+  await product.get("app.test", "/a?b=1", { headers: { "user-agent": 'x"y' } });
+  await product.get("quiet.test");
+  await product.get("nowhere.test");
+  const [first, second] = await log.lines(2);
+  const time = /\[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000\]/.source;
+  assert.match(
+    first!,
+    new RegExp(
+      `^127\\.0\\.0\\.1 - - ${time} "GET /a\\?b=1 HTTP/1\\.1" 200 \\d+ "-" "x\\\\"y" 1 "app@docker" "http://[\\d.]+:\\d+" \\d+ms$`,
+    ),
+  );
+  assert.match(second!, / 404 \d+ "-" "-" 2 "-" "-" \d+ms$/);
+});
+
+test("the access log as JSON says the fault and whose it was, and filters and switches of fields are kept to", async () => {
+  await using log = await logged(
+    "--accesslog.format=json",
+    "--accesslog.filters.statuscodes=400-499",
+    "--accesslog.fields.names.ClientAddr=drop",
+    "--accesslog.fields.headers.names.Authorization=redact",
+    "--accesslog.fields.queryparameters.defaultmode=drop",
+  );
+  await log.product.get("app.test");
+  await log.product.get("nowhere.test", "/x?token=1", { headers: { authorization: "Basic eA==" } });
+  const [line] = await log.lines(1);
+  const fields = JSON.parse(line!) as Record<string, unknown>;
+  assert.deepEqual(
+    [
+      "DownstreamStatus",
+      "Fault",
+      "FaultSource",
+      "RequestPath",
+      "request_Authorization",
+      "ClientAddr",
+      "RouterName",
+    ].map((name) => fields[name]),
+    [404, "no-route", "proxy", "/x", "REDACTED", undefined, undefined],
+  );
+  assert.deepEqual(Object.keys(fields), Object.keys(fields).toSorted());
+  assert.ok(Number.isInteger(fields["Duration"]) && (fields["Duration"] as number) > 0);
+});
+
+test("genericCLF ends after the user agent", async () => {
+  await using log = await logged("--accesslog.format=genericCLF");
+  await log.product.get("app.test");
+  const [line] = await log.lines(1);
+  assert.match(line!, /"GET \/ HTTP\/1\.1" 200 \d+ "-" "-"$/);
+});
+
+test("after SIGUSR1 lines go into a new file of the old name", async () => {
+  await using log = await logged();
+  await log.product.get("app.test");
+  await log.lines(1);
+  renameSync(log.path, `${log.path}.1`);
+  log.product.waybill.reopenLogs();
+  await eventually(async () => {
+    await log.product.get("app.test");
+    assert.ok(readFileSync(log.path, "utf8").length > 0);
+  });
+  assert.equal(readFileSync(`${log.path}.1`, "utf8").split("\n").length, 2);
+});
+
+test("RS-15 a log that nothing can be written to stops no request, and lines that are lost are counted", async () => {
+  // Every write to this device fails for want of room.
+  await using product = await startProduct({
+    flags: ["--accesslog.filePath=/dev/full", "--metrics.prometheus=true", OWN],
+    containers: [app("app")],
+    threads: 1,
+  });
+  for (let i = 0; i < 300; i++)
+    assert.equal((await product.get("app.test", `/${"x".repeat(500)}`)).status, 200);
+  await eventually(() => {
+    const told = product.log.filter(({ message }) => message === "the access log cannot be written");
+    assert.equal(told.length, 1);
+  });
+  assert.match(product.runtime.metrics(), /^waybill_access_log_dropped_total \d+$/m);
+});
+
+test("HD-20 a request cannot forge a line of the access log", async () => {
+  await using log = await logged("--accesslog.fields.headers.defaultmode=keep", "--accesslog.format=json");
+  await log.product.get("app.test", "/%0a%1b[31m", { headers: { "user-agent": 'a\u00e9\t"}' } });
+  const [line] = await log.lines(1);
+  assert.doesNotMatch(line!, /[\x00-\x1f]/);
+  JSON.parse(line!);
+});
+
+test("metrics have Traefik's names and labels, and ours beside them", async () => {
+  await using product = await startProduct({
+    flags: [
+      OWN,
+      "--metrics.prometheus=true",
+      "--metrics.prometheus.addrouterslabels=true",
+      "--metrics.prometheus.headerlabels.tenant=X-Tenant",
+    ],
+    containers: [app("app")],
+  });
+  await product.get("app.test", "/", { headers: { "x-tenant": "blue" } });
+  await product.get("nowhere.test");
+  const text = await eventually(() => {
+    const found = product.runtime.metrics();
+    assert.match(found, /^traefik_open_connections\{entrypoint="web",protocol="TCP"\} \d+$/m);
+    assert.match(found, /^waybill_faults_total\{fault="no-route",source="proxy"\} 1$/m);
+    return found;
+  });
+  for (const line of [
+    /^traefik_entrypoint_requests_total\{code="200",method="GET",protocol="http",entrypoint="web",tenant="blue"\} 1$/m,
+    /^traefik_router_requests_total\{.*router="app@docker",service="app@docker".*\} 1$/m,
+    /^traefik_service_request_duration_seconds_bucket\{code="200",method="GET",protocol="http",service="app@docker".*le="0\.1"\} 1$/m,
+    /^traefik_service_server_up\{service="app@docker",url="http:\/\/[\d.]+:\d+"\} 1$/m,
+    /^traefik_config_reloads_total [1-9]\d*$/m,
+    /^traefik_config_last_reload_success \d{10}(\.\d+)?$/m,
+    /^process_cpu_seconds_total [\d.]+$/m,
+    /^process_resident_memory_bytes \d+$/m,
+    /^process_open_fds \d+$/m,
+    /^waybill_event_loop_delay_seconds\{thread="main",quantile="0\.99"\} /m,
+    /^waybill_event_loop_delay_seconds\{thread="1",quantile="0\.5"\} /m,
+    /^waybill_discovery_age_seconds\{provider="docker"\} [\d.]+$/m,
+    /^waybill_threads 2$/m,
+    /^waybill_config_problems\{severity="error"\} 0$/m,
+  ]) {
+    assert.match(text, line);
+  }
+});
+
+test("metrics are shown on the entry point traefik, or only as a service for a router of one's own", async () => {
+  await using own = await startProduct({
+    flags: ["--metrics.prometheus=true", "--entryPoints.traefik.address=127.0.0.1:0"],
+  });
+  assert.equal((await own.get("x", "/metrics", { entryPoint: "traefik" })).status, 200);
+  assert.equal((await own.get("x", "/metrics")).status, 404);
+  await using manual = await startProduct({
+    flags: ["--metrics.prometheus.manualrouting=true", "--entryPoints.traefik.address=127.0.0.1:0"],
+    file: "http: { routers: { m: { rule: 'Path(`/own`)', service: prometheus@internal } } }",
+  });
+  assert.equal((await manual.get("x", "/metrics", { entryPoint: "traefik" })).status, 404);
+  assert.equal((await manual.get("x", "/own")).status, 200);
+});
+
+test("AD-11 a client's methods and hosts do not make new series", async () => {
+  await using product = await startProduct({
+    flags: ["--metrics.prometheus=true", OWN],
+    containers: [app("app")],
+    threads: 1,
+  });
+  for (let i = 0; i < 20; i++) await product.get(`h${i}.test`, `/${i}`);
+  await eventually(() => {
+    const series = product.runtime.metrics().match(/^traefik_entrypoint_requests_total.*$/gm) ?? [];
+    assert.deepEqual(
+      series.map((line) => line.split(" ").at(-1)),
+      ["20"],
+    );
+  });
+});
