@@ -302,7 +302,7 @@ function settingShapes({ inForce }: AdminSource): SettingShape[] {
     option,
     value,
     source: source.source,
-    place: describePlace(source),
+    place: source.file === undefined ? source.key : describePlace(source),
     doc: docOf(option),
   }));
 }

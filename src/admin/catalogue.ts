@@ -33,8 +33,11 @@ function shape({ path, kind, about }: OptionRow): OptionShape {
 
 /** What each option of the settings is for, for the page that shows those in force: `entryPoints.web.address`. */
 export function docsOfSettings(): (option: string) => string {
-  const rows = listOptions(settingsOptions).map(({ path, about }) => [pattern(path), about.doc] as const);
-  return (option) => rows.find(([matches]) => matches.test(option))?.[1] ?? "";
+  const rows = listOptions(settingsOptions)
+    .sort((a, b) => a.path.length - b.path.length)
+    .map(({ path, about }) => [pattern(path), about.doc] as const);
+  // A name of the user's may have dots: the longest of those that fit is meant.
+  return (option) => rows.findLast(([matches]) => matches.test(option))?.[1] ?? "";
 }
 
 function pattern(path: string): RegExp {
