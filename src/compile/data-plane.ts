@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { callService } from "../gateway/call.ts";
 import { HttpGateway } from "../gateway/gateway.ts";
 import { gatherReply, gatherRequest } from "../gateway/gather.ts";
 import { spool } from "../gateway/spool.ts";
+import { readBoundedFile } from "../lib/bounded-file.ts";
 import { TimeLimits } from "../lib/time-limits.ts";
 import { EntryPoint } from "../listen/entry-point.ts";
 import type { EntryPointSettings } from "../model/entry-point.ts";
@@ -188,7 +188,7 @@ export class DataPlane {
       gatherRequest,
       gatherReply,
       spool,
-      readFile: (path) => readFileSync(path, "utf8"),
+      readFile: readBoundedFile,
       broken: (middleware, owner, reason) =>
         this.#send({ kind: "broken-middleware", middleware, owner, reason }),
     };

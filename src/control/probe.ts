@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
 import { isIPv6 } from "node:net";
 import { Agent, type Dispatcher, interceptors, request } from "undici";
+import { lookupForeign } from "../lib/own-addresses.ts";
 import type { TransportOptions } from "../model/dynamic.ts";
 import type { ServerSpec } from "../model/snapshot.ts";
 import { versionsAndCiphers } from "../tls/options.ts";
@@ -38,6 +39,7 @@ interface Target {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  readonly foreign: boolean;
 }
 
 function targetOf(server: ServerSpec, options: HealthCheckOptions): Target {
@@ -46,6 +48,7 @@ function targetOf(server: ServerSpec, options: HealthCheckOptions): Target {
     host: server.host,
     port: options.port > 0 ? options.port : server.port,
     path: options.path.startsWith("/") ? options.path : `/${options.path}`,
+    foreign: server.foreign === true,
   };
 }
 
@@ -63,7 +66,11 @@ async function statusByHttp1(
   signal: AbortSignal,
 ): Promise<number> {
   // One connection a question: what is asked is whether the server takes connections, too.
-  const agent = new Agent({ allowH2: false, connect: tlsOf(transport), pipelining: 0 });
+  const agent = new Agent({
+    allowH2: false,
+    connect: { ...tlsOf(transport), ...lookupFor(target) },
+    pipelining: 0,
+  });
   const dispatcher: Dispatcher = followRedirects
     ? agent.compose(interceptors.redirect({ maxRedirections: REDIRECTS_MAX }))
     : agent;
@@ -80,6 +87,8 @@ async function statusByHttp1(
     void agent.destroy();
   }
 }
+
+const lookupFor = ({ foreign }: Target) => (foreign ? { lookup: lookupForeign } : {});
 
 function tlsOf(transport: TransportOptions) {
   const { rootCAs, certificates, insecureSkipVerify, serverName } = transport;
@@ -102,7 +111,11 @@ function openHttp2(
 ): ClientHttp2Session {
   const scheme = target.scheme === "https" ? "https" : "http";
   const options = transport === undefined ? {} : tlsOf(transport);
-  const session = connectHttp2(`${scheme}://${authorityOf(target)}`, { ...options, ALPNProtocols: ["h2"] });
+  const session = connectHttp2(`${scheme}://${authorityOf(target)}`, {
+    ...options,
+    ...lookupFor(target),
+    ALPNProtocols: ["h2"],
+  });
   // The request on it fails with the same error, and is where somebody waits for it.
   session.on("error", () => {});
   signal.addEventListener("abort", () => session.destroy(), { once: true });

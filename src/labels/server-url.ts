@@ -1,24 +1,11 @@
-import { BlockList, isIP } from "node:net";
+import { isIP } from "node:net";
+import { isOwnAddress } from "../lib/own-addresses.ts";
 import type { ServerSpec } from "../model/snapshot.ts";
 import type { Workload } from "../model/workload.ts";
 
-// Addresses that mean something else to Waybill than to the container that names them: its own loopback, its
-// neighbours on the link, the cloud's metadata service. A label that aims there would be served with our rights.
-const OURS = new BlockList();
-OURS.addSubnet("0.0.0.0", 8);
-OURS.addSubnet("127.0.0.0", 8);
-OURS.addSubnet("169.254.0.0", 16);
-OURS.addAddress("100.100.100.200");
-OURS.addSubnet("224.0.0.0", 4);
-OURS.addAddress("::", "ipv6");
-OURS.addAddress("::1", "ipv6");
-OURS.addSubnet("fe80::", 10, "ipv6");
-OURS.addSubnet("ff00::", 8, "ipv6");
-OURS.addAddress("fd00:ec2::254", "ipv6");
-
 const OUR_NAMES = /(?:^|\.)(?:localhost|metadata\.google\.internal|metadata|instance-data)\.?$/i;
 
-export type UrlServer = Pick<ServerSpec, "scheme" | "host" | "port" | "path" | "url">;
+export type UrlServer = Pick<ServerSpec, "scheme" | "host" | "port" | "path" | "url" | "foreign">;
 
 export interface UrlPolicy {
   /** The labels are our own container's. */
@@ -43,7 +30,7 @@ export function readServerUrl(text: string, preservePath: boolean, policy: UrlPo
   if (refusal !== undefined) return refusal;
   const port = url.port === "" ? (scheme === "https" ? 443 : 80) : Number(url.port);
   const path = preservePath ? url.pathname.replace(/\/+$/, "") : "";
-  return { scheme, host, port, path, url: text };
+  return { scheme, host, port, path, url: text, ...(!policy.trusted && { foreign: true as const }) };
 }
 
 function refusalFor(
@@ -52,7 +39,7 @@ function refusalFor(
 ): string | undefined {
   if (trusted) return undefined;
   const family = isIP(host);
-  if (family === 0 ? OUR_NAMES.test(host) : OURS.check(host, family === 6 ? "ipv6" : "ipv4")) {
+  if (family === 0 ? OUR_NAMES.test(host) : isOwnAddress(host)) {
     return "labels cannot aim at Waybill's own host, link-local or metadata addresses";
   }
   const owner = addresses.get(host);

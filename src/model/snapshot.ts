@@ -88,6 +88,8 @@ export interface ServerSpec {
   /** `http://172.18.0.3:80`: as Traefik's API shows it, and what sticky cookies are made of. */
   readonly url: string;
   readonly workload: string | undefined;
+  /** A label named the host: it may not resolve to an address of our own. */
+  readonly foreign?: true;
 }
 
 export interface MiddlewareSpec {

@@ -1,10 +1,11 @@
-import { connect as connectNet, isIP, type Socket } from "node:net";
+import { connect as connectNet, isIP, type LookupFunction, type Socket } from "node:net";
 import {
   type ConnectionOptions,
   checkServerIdentity,
   connect as connectTls,
   type PeerCertificate,
 } from "node:tls";
+import { lookupForeign } from "../lib/own-addresses.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import type { ServerSpec } from "../model/snapshot.ts";
 import type { Http1Connection } from "./http1-connection.ts";
@@ -49,8 +50,12 @@ function openPlain(spec: ServerSpec, connection: Http1Connection): Socket {
 }
 
 /** A path is a Unix socket. */
-export function whereTo(spec: ServerSpec): { path: string } | { host: string; port: number } {
-  return spec.host.startsWith("/") ? { path: spec.host } : { host: spec.host, port: spec.port };
+export function whereTo(
+  spec: ServerSpec,
+): { path: string } | { host: string; port: number; lookup?: LookupFunction } {
+  const { host, port } = spec;
+  if (host.startsWith("/")) return { path: host };
+  return spec.foreign === true ? { host, port, lookup: lookupForeign } : { host, port };
 }
 
 function openTls(pool: Pool): Socket {
