@@ -2,7 +2,7 @@ import { tickMs } from "../lib/tick.ts";
 import type { Balancer, Strategy } from "../model/balancer.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
-import { getHeader, setHeader } from "../model/headers.ts";
+import { getHeader } from "../model/headers.ts";
 import type { Hooks } from "../model/middleware.ts";
 import type { ServerCells } from "../model/server-cells.ts";
 import type { Leaf, LeafLimits, Server, Service } from "../model/service.ts";
@@ -25,6 +25,7 @@ export class LoadBalancer implements Service, Leaf {
   readonly passHostHeader: boolean;
   readonly upstream: Upstream;
   readonly limits: LeafLimits;
+  readonly retryAfterS: number;
   readonly #fleet: Fleet;
   readonly #balancer: Balancer;
   readonly #sticky: StickyCookie<Server> | undefined;
@@ -58,9 +59,8 @@ export class LoadBalancer implements Service, Leaf {
       servers.map((server) => [server.spec.url, server] as const),
     );
     this.#reason = reasonOf(spec);
-    const own: Hooks[] = [retryAfterHook(this.#reason)];
-    if (this.#sticky !== undefined) own.push(serverCookieHook(this.#sticky));
-    this.hooks = [...own, ...hooks];
+    this.retryAfterS = this.#reason.retryAfterS;
+    this.hooks = this.#sticky === undefined ? hooks : [serverCookieHook(this.#sticky), ...hooks];
   }
 
   available(): boolean {
@@ -211,17 +211,6 @@ function reasonOf({ servers, unavailable, options }: LoadBalancerSpec): Reason {
   const detail = unavailable.map((reason) => `${reason.workload}: ${reason.detail}`).join("; ");
   if (first !== undefined) return { fault: FAULTS[first.fault], detail, retryAfterS: first.retryAfterS };
   return { fault: FAULTS["no-server"], detail: "the service has no servers", retryAfterS: RETRY_AFTER_S };
-}
-
-function retryAfterHook({ fault, retryAfterS }: Reason): Hooks {
-  const seconds = String(retryAfterS);
-  return {
-    onResponse(exchange) {
-      if (exchange.fault === fault && retryAfterS > 0)
-        setHeader(exchange.replyHeaders, "Retry-After", seconds);
-      return undefined;
-    },
-  };
 }
 
 export function limitsOf({ timeouts, limits }: ServiceSpec): LeafLimits {

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import type { BodySource } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
-import type { Headers } from "../model/headers.ts";
+import { areHeaders, type Headers } from "../model/headers.ts";
 import type { RetryPolicy } from "../model/middleware.ts";
 import type { Leaf, Server } from "../model/service.ts";
 import type { UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
@@ -21,11 +21,14 @@ const ATTEMPTS_MAX = 3;
 /** Sends the exchange's request to a server of the leaf. */
 export function forward(exchange: Exchange, leaf: Leaf, gateway: HttpGateway): void {
   const { connection, plan, requestBody } = exchange;
+  const isInner = exchange.client instanceof InnerClient;
+  // HD-10: what came over the wire was looked at there, what a middleware has set was not.
+  if ((exchange.hooksRun > 0 || isInner) && !areHeaders(exchange.headers)) {
+    return fail(exchange, new Error("a middleware has set a header that cannot be sent"), gateway);
+  }
   // Copies of a request that was sent on before have the peer in it already.
   const hidesPeer = exchange.hidesPeer || connection.notAppendForwardedFor === true;
-  if (!hidesPeer && !(exchange.client instanceof InnerClient)) {
-    appendForwardedFor(exchange.headers, connection.peerIp);
-  }
+  if (!hidesPeer && !isInner) appendForwardedFor(exchange.headers, connection.peerIp);
   if (
     leaf.limits !== undefined &&
     leaf.limits.bodyBytesMax > 0 &&
@@ -105,7 +108,7 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     const leaf = this.#leaf;
     const picked = leaf.pick(exchange, this.#tried);
     if (!("spec" in picked)) {
-      if (last === undefined) refuse(exchange, picked, leaf.name, this.#gateway);
+      if (last === undefined) refuse(exchange, picked, leaf.name, this.#gateway, leaf.retryAfterS);
       else refuse(exchange, last, exchange.detail ?? leaf.name, this.#gateway);
       return;
     }

@@ -3,20 +3,31 @@ import { type BodySource, BytesBody, NO_BODY } from "../model/body.ts";
 import { errorReply } from "../model/error-reply.ts";
 import type { Exchange, Reply } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
+import { areHeaders, setHeader } from "../model/headers.ts";
 import type { Outcome } from "../model/middleware.ts";
 import type { HttpGateway } from "./gateway.ts";
 import { BodyFailure } from "./gather.ts";
 import { hooksAt } from "./hooks.ts";
 
 /** Answers the exchange with a fault of the catalogue. */
-export function refuse(exchange: Exchange, fault: Fault, detail: string, gateway: HttpGateway): void {
+export function refuse(
+  exchange: Exchange,
+  fault: Fault,
+  detail: string,
+  gateway: HttpGateway,
+  retryAfterS = 0,
+): void {
   exchange.detail = detail;
   if (fault.status === 0) {
     exchange.fault = fault;
     exchange.client.abort(exchange);
     return;
   }
-  answer(exchange, errorReply(fault, exchange.headers), gateway);
+  const reply = errorReply(fault, exchange.headers);
+  if (retryAfterS === 0) return answer(exchange, reply, gateway);
+  const headers = reply.headers.slice();
+  setHeader(headers, "Retry-After", String(retryAfterS));
+  answer(exchange, { ...reply, headers }, gateway);
 }
 
 /** An error of ours, or of a plug-in: only this exchange suffers. */
@@ -92,5 +103,12 @@ function replace(exchange: Exchange, reply: Reply): void {
 }
 
 function deliver(exchange: Exchange): void {
-  if (!exchange.clientLeft) exchange.client.send(exchange);
+  if (exchange.clientLeft) return;
+  // HD-10: what came over the wire was looked at there, what a hook has set was not.
+  if (exchange.hooksRun > 0 && !areHeaders(exchange.replyHeaders)) {
+    exchange.replyBody.cancel();
+    put(exchange, errorReply(FAULTS.internal, exchange.headers));
+    exchange.detail = "a middleware has set a header that cannot be sent";
+  }
+  exchange.client.send(exchange);
 }

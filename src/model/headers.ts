@@ -92,6 +92,14 @@ export function isHeaderValue(text: string): boolean {
   return !/[\x00-\x08\x0a-\x1f\x7f\u0100-\uffff]/.test(text);
 }
 
+/** Whether every line of the list can be sent as it is. */
+export function areHeaders(headers: readonly string[]): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!isHeaderName(headers[i]!) || !isHeaderValue(headers[i + 1]!)) return false;
+  }
+  return true;
+}
+
 /** Whether a comma-separated list value has that member. `lower` is lower-case. */
 export function hasToken(value: string, lower: string): boolean {
   if (value.length === lower.length) return value.toLowerCase() === lower;

@@ -23,6 +23,8 @@ export interface Leaf {
   readonly answer: ((exchange: Exchange) => Reply | Promise<Reply>) | undefined;
   /** The next server to try, or the fault that says why there is none. `tried` holds those that failed already. */
   pick(exchange: Exchange, tried: readonly Server[] | undefined): Server | Fault;
+  /** Said to clients with a fault of `pick`: after how many seconds asking again may help; 0 for unknown. */
+  readonly retryAfterS?: number;
   readonly passHostHeader: boolean;
   /** How its servers are connected to. Only a leaf that answers by itself may leave it out. */
   readonly upstream?: Upstream;

@@ -255,6 +255,19 @@ test("RS-09 a hook that throws or rejects spoils its own request only", async ()
   }
 });
 
+test("HD-10 a header that a middleware has set and that would break the head is not sent, either way", async () => {
+  const asking: Hooks = { onRequest: ({ headers }) => void headers.push("X-Bad", "a\r\nX-Injected: b") };
+  const backend = replying(OK);
+  const plane = await setUp(backend, { hooks: [asking] });
+  assert.equal(status(await talk(plane.port, CLOSE)), 500);
+  assert.equal(backend.text, "");
+  const replyHooks: Hooks = { onResponse: ({ replyHeaders }) => void replyHeaders.push("X-Bad\n", "a") };
+  const answering = await setUp(replying(OK), { hooks: [replyHooks] });
+  const text = await talk(answering.port, CLOSE);
+  assert.equal(status(text), 500);
+  assert.doesNotMatch(text, /X-Bad/);
+});
+
 test("a hook may replace the reply, whose body is thrown away", async () => {
   const plane = await setUp(replying(OK), {
     hooks: [{ onResponse: () => reply(503, "other", [], "other") }],
