@@ -17,11 +17,15 @@ const whole = new Map([
 const TWO_HEAD = Buffer.from(head(4096));
 const TWO_BODY = Buffer.from("x".repeat(4096));
 
+const SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
 const server = createServer({ noDelay: true }, (socket) => {
   let bodyLeft = 0;
   let partial = "";
+  let echoes = false;
   socket.on("error", () => {});
   socket.on("data", (chunk) => {
+    if (echoes) return void socket.write(chunk);
     if (bodyLeft > 0) {
       bodyLeft -= chunk.length;
       if (bodyLeft <= 0) socket.write(whole.get("/100")!);
@@ -40,7 +44,10 @@ const server = createServer({ noDelay: true }, (socket) => {
       if (bodyLeft > 0) return;
     }
     const path = text.slice(text.indexOf(" ") + 1, text.indexOf(" ", text.indexOf(" ") + 1));
-    if (path === "/4k2") {
+    if (path === "/ws") {
+      echoes = true;
+      socket.write(SWITCH);
+    } else if (path === "/4k2") {
       socket.write(TWO_HEAD);
       setImmediate(() => socket.write(TWO_BODY));
     } else socket.write(whole.get(path) ?? whole.get("/100")!);

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Ports of everything a run starts. */
@@ -16,6 +16,7 @@ export interface Proxy {
 
 const PROXY_CORE = "0";
 
+/** Runs a command on one core. */
 export function pinned(core: string, command: string, args: readonly string[]): ChildProcess {
   // A group of its own, so that the CPU time of all its processes can be added up.
   return spawn("taskset", ["-c", core, command, ...args], { stdio: "ignore", detached: true });
@@ -82,14 +83,16 @@ function startNginx(dir: string, port: number): ChildProcess {
   writeFileSync(
     file,
     `worker_processes 1; daemon off; pid ${dir}/nginx.pid; error_log /dev/null;
-events { worker_connections 8192; }
+events { worker_connections 32768; }
 http { access_log off; ${temp.join(" ")} keepalive_requests 1000000000; client_max_body_size 100m;
 upstream app { server 127.0.0.1:${BACKEND_PORT}; keepalive 256; keepalive_requests 1000000000; }
 server { listen 127.0.0.1:${port} reuseport; listen 127.0.0.1:${port + 1} ssl http2; server_name ${HOST};
 ssl_certificate ${dir}/cert.pem; ssl_certificate_key ${dir}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
 location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
 proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;
-proxy_set_header X-Real-IP $remote_addr; proxy_request_buffering off; } } }
+proxy_set_header X-Real-IP $remote_addr; proxy_request_buffering off; }
+location /ws { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection upgrade; proxy_set_header Upgrade $http_upgrade;
+proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr; } } }
 `,
   );
   return pinned(PROXY_CORE, "nginx", ["-c", file]);
@@ -101,7 +104,7 @@ function startHaproxy(dir: string, port: number): ChildProcess {
     file,
     `global
   nbthread 1
-  maxconn 8192
+  maxconn 32768
 defaults
   mode http
   timeout connect 5s
@@ -185,37 +188,9 @@ export function startWaybill(dir: string, root: string, port: number, options: W
     "--entrypoints.web.transport.maxConnectionsPerIP=0",
     `--entrypoints.websecure.address=127.0.0.1:${port + 1}`,
     "--entrypoints.websecure.transport.keepAliveMaxRequests=0",
+    "--entrypoints.websecure.transport.maxConnectionsPerIP=0",
     "--metrics.prometheus=true",
     `--entrypoints.traefik.address=127.0.0.1:${port + 2}`,
     `--providers.file.filename=${file}`,
   ]);
-}
-
-/** CPU time of every process of the group, in microseconds. */
-export function cpuMicros(group: number): number {
-  let ticks = 0;
-  for (const stat of statsOf(group)) ticks += Number(stat[11]) + Number(stat[12]);
-  return ticks * 10_000;
-}
-
-/** Resident memory of every process of the group, in bytes. */
-export function residentBytes(group: number): number {
-  let pages = 0;
-  for (const stat of statsOf(group)) pages += Number(stat[21]);
-  return pages * 4096;
-}
-
-function statsOf(group: number): string[][] {
-  const stats: string[][] = [];
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    try {
-      const text = readFileSync(`/proc/${entry}/stat`, "utf8");
-      const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-      if (Number(fields[2]) === group) stats.push(fields);
-    } catch {
-      // It has ended in the meantime.
-    }
-  }
-  return stats;
 }

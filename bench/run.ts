@@ -1,278 +1,234 @@
-import { type ChildProcess, execFile, execFileSync } from "node:child_process";
-import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
-import { cpus, release, tmpdir } from "node:os";
+import { type ChildProcess, execFileSync } from "node:child_process";
+import { existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpus, release } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { atRate, DIR, http2, LOAD_CORE, type Load, type Outcome, webSockets, wrk } from "./loads.ts";
+import { cpuMicros, idleBytes, listens, median, stop, wait } from "./measure.ts";
 import {
   BACKEND_PORT,
-  cpuMicros,
-  HOST,
   installedProxies,
   type Proxy as ProxyUnderTest,
   pinned,
-  residentBytes,
   startWaybill,
 } from "./proxies.ts";
+import { asMarkdown, makeTable, put, remember, type Table, writeResults } from "./report.ts";
 
 /**
- * Waybill beside other proxies in one run: each pinned to one core, generator and server on the other. What counts is
- * CPU time a request, because a shared machine disturbs it least. `npm run bench -- [--seconds 4] [--against commit]`.
+ * Waybill beside other proxies in one run: each pinned to one core, generator and server on the other. All of them run
+ * all the time and are asked in turn, several short rounds each, of which the median counts: what else the machine
+ * does then meets all of them alike. `npm run bench -- [--seconds 2] [--rounds 3] [--quick] [--against commit]`.
+ * `--quick` leaves out what takes long; with `--against` another commit's Waybill is asked as well, and only nginx
+ * beside it, and nothing is written down.
  */
 
 const ROOT = join(import.meta.dirname, "..");
-const DIR = join(tmpdir(), "waybill-bench");
-const LOAD_CORE = "1";
-const run = promisify(execFile);
 const argument = (name: string) => process.argv[process.argv.indexOf(name) + 1];
-const seconds = process.argv.includes("--seconds") ? Number(argument("--seconds")) : 4;
+const has = (name: string) => process.argv.includes(name);
+const seconds = has("--seconds") ? Number(argument("--seconds")) : 2;
+const rounds = has("--rounds") ? Number(argument("--rounds")) : 3;
+const against = has("--against") ? argument("--against") : undefined;
 
-const HEADERS: readonly [string, string][] = [
-  [
-    "User-Agent",
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
-  ],
-  [
-    "Accept",
-    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
-  ],
-  ["Accept-Language", "en-US,en;q=0.9,de;q=0.8"],
-  ["Accept-Encoding", "gzip, deflate, br, zstd"],
-  ["Cookie", "session=0123456789abcdef0123456789abcdef; theme=dark; consent=yes; ref=1234567890.1234567890"],
-  ["Referer", `https://${HOST}/dashboard/overview?range=7d`],
-  ["Sec-Fetch-Dest", "document"],
-  ["Sec-Fetch-Mode", "navigate"],
-  ["Sec-Fetch-Site", "same-origin"],
-  ["Sec-Ch-Ua", '"Chromium";v="130", "Google Chrome";v="130", "Not?A_Brand";v="99"'],
-  ["Upgrade-Insecure-Requests", "1"],
-];
-
-interface Measured {
-  readonly cpuUs: number;
-  readonly perSecond: number;
-  readonly p50: string;
-  readonly p99: string;
-  readonly failed: number;
-}
-
-interface Case {
+interface Running {
   readonly name: string;
-  readonly load: (port: number) => Promise<{ requests: number; failed: number; p50: string; p99: string }>;
+  readonly port: number;
+  readonly child: ChildProcess;
 }
 
-const wrk =
-  (path: string, tls = false, upload = 0, close = false) =>
-  async (port: number) => {
-    const lua = join(DIR, `wrk-${upload}-${close}.lua`);
-    const lines = HEADERS.map(
-      ([name, value]) => `wrk.headers[${JSON.stringify(name)}]=${JSON.stringify(value)}`,
-    );
-    if (close) lines.push('wrk.headers["Connection"]="close"');
-    if (upload > 0) lines.push('wrk.method="POST"', `wrk.body=string.rep("x",${upload})`);
-    writeFileSync(lua, `wrk.headers["Host"]="${HOST}"\n${lines.join("\n")}\n`);
-    const url = tls ? `https://${HOST}:${port + 1}${path}` : `http://127.0.0.1:${port}${path}`;
-    const { stdout } = await run("taskset", [
-      "-c",
-      LOAD_CORE,
-      "wrk",
-      "-t1",
-      "-c64",
-      `-d${seconds}s`,
-      "--latency",
-      "-s",
-      lua,
-      url,
-    ]);
-    const errors =
-      /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout)?.slice(1) ?? [];
-    const failed = Number(/Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? 0);
-    return {
-      requests: Number(/(\d+) requests in/.exec(stdout)![1]),
-      failed: errors.reduce((sum, text) => sum + Number(text), failed),
-      p50: /50%\s+(\S+)/.exec(stdout)?.[1] ?? "?",
-      p99: /99%\s+(\S+)/.exec(stdout)?.[1] ?? "?",
-    };
-  };
-
-const http2 = (path: string) => async (port: number) => {
-  const headers = HEADERS.flatMap(([name, value]) => ["-H", `${name.toLowerCase()}: ${value}`]);
-  const url = `https://${HOST}:${port + 1}${path}`;
-  const args = ["-c16", "-m8", "-t1", "-D", String(seconds), ...headers, url];
-  const { stdout } = await run("taskset", ["-c", LOAD_CORE, "h2load", ...args], { maxBuffer: 1e8 });
-  const counts = /requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed/.exec(stdout)!;
-  const times = /time for request:\s+(\S+)\s+(\S+)\s+(\S+)/.exec(stdout);
-  return {
-    requests: Number(counts[2]),
-    failed: Number(counts[3]),
-    p50: times?.[3] ?? "?",
-    p99: times?.[2] ?? "?",
-  };
-};
-
-const CASES: readonly Case[] = [
-  { name: "100 B", load: wrk("/100") },
-  { name: "4 KB in two segments", load: wrk("/4k2") },
-  { name: "64 KB", load: wrk("/64k") },
-  { name: "1 MB", load: wrk("/1m") },
-  { name: "upload of 64 KB", load: wrk("/100", false, 65536) },
-  { name: "TLS, 100 B", load: wrk("/100", true) },
-  { name: "TLS, a handshake each", load: wrk("/100", true, 0, true) },
-  { name: "HTTP/2 over TLS, 100 B", load: http2("/100") },
+const CASES: readonly (readonly [name: string, load: Load])[] = [
+  ["100 B", wrk("/100")],
+  ["4 KB in two segments", wrk("/4k2")],
+  ["64 KB", wrk("/64k")],
+  ["1 MB", wrk("/1m")],
+  ["upload of 64 KB", wrk("/100", { upload: 65536 })],
+  ["TLS, 100 B", wrk("/100", { tls: true })],
+  ["TLS, a handshake each", wrk("/100", { tls: true, close: true })],
+  ["HTTP/2 over TLS, 100 B", http2("/100")],
 ];
 
-const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const cpu = makeTable("CPU a request, and the ratio to nginx", "µs", true);
+const rate = makeTable("Requests a second at saturation", "");
+const latency = makeTable("p99 of 100 B at 80 % of Waybill's saturation, the same rate for all", "ms", true);
+const messages = makeTable("CPU a WebSocket message, 1,000 connections", "µs", true);
+const idle = makeTable("Memory of an idle connection, client and server side, after one request", "KB");
+const scale = makeTable("Waybill by number of routers and middlewares, 100 B: CPU a request", "µs");
+const tables: readonly Table[] = [cpu, rate, latency, messages, idle, scale];
 
-async function ready(port: number): Promise<void> {
-  for (let i = 0; i < 150; i++) {
-    const socket = connect(port, "127.0.0.1");
-    const open = await Promise.race([
-      once(socket, "connect").then(() => true),
-      once(socket, "error").then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (open) return;
-    await wait(100);
+async function start(list: readonly ProxyUnderTest[]): Promise<Running[]> {
+  const running = list.map(({ name, port, start }) => ({ name, port, child: start() }));
+  for (const { port } of running) {
+    await listens(port);
+    await listens(port + 1);
   }
-  throw new Error(`nothing listens on ${port}`);
+  // A proxy that has just begun still reads its configuration.
+  await wait(3000);
+  return running;
 }
 
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return;
-  process.kill(-child.pid!, "SIGTERM");
-  const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), 5000);
-  await once(child, "exit");
-  clearTimeout(timer);
+interface Measured extends Outcome {
+  readonly cpuUs: number;
 }
 
-async function measure(port: number, group: number, load: Case["load"]): Promise<Measured> {
-  const before = cpuMicros(group);
-  const { requests, failed, p50, p99 } = await load(port);
-  const cpuUs = (cpuMicros(group) - before) / Math.max(1, requests);
-  return { cpuUs, perSecond: requests / seconds, p50, p99, failed };
+async function measure({ port, child, name }: Running, load: Load): Promise<Measured> {
+  const before = cpuMicros(child.pid!);
+  const outcome = await load(port, seconds);
+  if (outcome.failed > 0) console.error(`${name}: ${outcome.failed} of ${outcome.requests} failed`);
+  return { ...outcome, cpuUs: (cpuMicros(child.pid!) - before) / Math.max(1, outcome.requests) };
 }
 
-async function idleBytes(port: number, group: number, count: number): Promise<number> {
-  const before = residentBytes(group);
-  const sockets: Socket[] = [];
-  for (let i = 0; i < count; i++) {
-    const socket = connect(port, "127.0.0.1");
-    socket.on("error", () => {});
-    await once(socket, "connect");
-    socket.write(`GET /100 HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
-    await once(socket, "data");
-    sockets.push(socket);
+/** Every proxy in turn, as many rounds as were asked for. */
+async function takeTurns(
+  running: readonly Running[],
+  load: Load,
+  told: (name: string, measured: readonly Measured[]) => void,
+): Promise<void> {
+  const all = new Map<string, Measured[]>(running.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const one of running) all.get(one.name)!.push(await measure(one, load));
   }
-  const bytes = (residentBytes(group) - before) / count;
-  for (const socket of sockets) socket.destroy();
-  return bytes;
+  for (const [name, measured] of all) told(name, measured);
 }
 
-function others(): { name: string; root: string }[] {
-  const list = [{ name: "Waybill", root: ROOT }];
-  if (!process.argv.includes("--against")) return list;
-  const commit = argument("--against")!;
+const medianOf = (measured: readonly Measured[], field: keyof Measured) =>
+  median(measured.map((one) => one[field]));
+
+async function compareRequests(running: readonly Running[]): Promise<void> {
+  await takeTurns(running, wrk("/100"), () => {});
+  for (const [name, load] of CASES) {
+    await takeTurns(running, load, (proxy, measured) => {
+      put(cpu, name, proxy, medianOf(measured, "cpuUs"));
+      put(rate, name, proxy, medianOf(measured, "requests") / seconds);
+    });
+    console.log(
+      `${name}: ${[...cpu.rows.get(name)!].map(([proxy, us]) => `${proxy} ${us.toFixed(1)} µs`).join(", ")}`,
+    );
+  }
+}
+
+async function compareLatency(running: readonly Running[]): Promise<void> {
+  const perSecond = 0.8 * rate.rows.get("100 B")!.get("Waybill")!;
+  await takeTurns(running, atRate("/100", perSecond), (proxy, measured) => {
+    put(latency, `${Math.round(perSecond / 1000)},000 requests a second`, proxy, medianOf(measured, "p99"));
+  });
+}
+
+async function compareWebSockets(running: readonly Running[]): Promise<void> {
+  for (const { name, port, child } of running) {
+    let before = 0;
+    const begun = () => (before = cpuMicros(child.pid!));
+    const count = await webSockets(port, 1000, seconds * 2, begun);
+    put(messages, "echo of 128 B", name, (cpuMicros(child.pid!) - before) / count);
+  }
+}
+
+/** On fresh processes: after a load the memory that it needed would be used again. */
+async function compareIdle(list: readonly ProxyUnderTest[]): Promise<void> {
+  for (const [what, count, tls] of [
+    ["10,000 plain", 10_000, false],
+    ["4,000 over TLS", 4000, true],
+  ] as const) {
+    for (const proxy of list) {
+      const [running] = await start([proxy]);
+      try {
+        const port = proxy.port + (tls ? 1 : 0);
+        put(idle, what, proxy.name, (await idleBytes(port, running!.child.pid!, count, tls)) / 1024);
+      } finally {
+        await stop(running!.child);
+      }
+    }
+  }
+}
+
+async function compareScale(): Promise<void> {
+  const sizes = [
+    { routers: 10, middlewares: 0 },
+    { routers: 10_000, middlewares: 0 },
+    { routers: 10, middlewares: 5 },
+  ];
+  const running = await start(
+    sizes.map((size, i) => ({
+      name: `${size.routers} routers, ${size.middlewares} middlewares`,
+      version: "",
+      port: 18200 + i * 10,
+      start: () => startWaybill(DIR, ROOT, 18200 + i * 10, size),
+    })),
+  );
+  try {
+    await takeTurns(running, wrk("/100"), () => {});
+    await takeTurns(running, wrk("/100"), (name, all) => put(scale, name, "Waybill", medianOf(all, "cpuUs")));
+  } finally {
+    for (const { child } of running) await stop(child);
+  }
+}
+
+/** A copy of the project as it was at a commit, with today's packages. */
+function checkOut(commit: string): string {
   const root = join(DIR, `at-${commit}`);
+  if (existsSync(root)) removeCheckOut(root);
   execFileSync("git", ["worktree", "add", "--force", "--detach", root, commit], {
     cwd: ROOT,
     stdio: "ignore",
   });
-  execFileSync("ln", ["-sfn", join(ROOT, "node_modules"), join(root, "node_modules")]);
-  return [...list, { name: `Waybill ${commit.slice(0, 8)}`, root }];
+  symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
+  return root;
 }
 
-const lines: string[] = [];
-const say = (line = "") => {
-  lines.push(line);
-  process.stdout.write(`${line}\n`);
-};
-
-async function compare(list: readonly ProxyUnderTest[]): Promise<void> {
-  const results = new Map<string, Map<string, Measured>>();
-  const idle = new Map<string, number>();
-  for (const proxy of list) {
-    const child = proxy.start();
-    try {
-      await ready(proxy.port);
-      await ready(proxy.port + 1);
-      await wait(1500);
-      // Before any load: afterwards the memory that it needed would be used again.
-      idle.set(proxy.name, await idleBytes(proxy.port, child.pid!, 2000));
-      await wrk("/100")(proxy.port);
-      for (const one of CASES) {
-        const measured = await measure(proxy.port, child.pid!, one.load).catch(() => undefined);
-        const row = results.get(one.name) ?? new Map<string, Measured>();
-        results.set(one.name, row);
-        if (measured !== undefined) row.set(proxy.name, measured);
-      }
-    } finally {
-      await stop(child);
-    }
-  }
-  const names = list.map(({ name }) => name);
-  const head = `| ${["", ...names].join(" | ")} |\n|${" --- |".repeat(names.length + 1)}`;
-  const table = (title: string, cell: (row: Map<string, Measured>, name: string) => string) => {
-    say(`\n## ${title}\n\n${head}`);
-    for (const [name, row] of results) say(`| ${name} | ${names.map((one) => cell(row, one)).join(" | ")} |`);
-  };
-  table("CPU a request, and the ratio to nginx", (row, name) => {
-    const one = row.get(name);
-    if (one === undefined) return "-";
-    const nginx = row.get("nginx");
-    const ratio = nginx === undefined || name === "nginx" ? "" : ` (${(one.cpuUs / nginx.cpuUs).toFixed(2)})`;
-    return `${one.cpuUs.toFixed(1)} µs${ratio}${one.failed > 0 ? `, ${one.failed} failed` : ""}`;
-  });
-  table("Requests a second, p50 and p99 (HTTP/2: mean and maximum) at saturation", (row, name) => {
-    const one = row.get(name);
-    return one === undefined ? "-" : `${Math.round(one.perSecond)}, ${one.p50}, ${one.p99}`;
-  });
-  say(`\n## Memory of an idle connection, client and server side, after one request\n\n${head}`);
-  say(
-    `| 2000 connections | ${names.map((name) => `${((idle.get(name) ?? 0) / 1024).toFixed(1)} KB`).join(" | ")} |`,
-  );
+function removeCheckOut(root: string): void {
+  rmSync(root, { recursive: true, force: true });
+  execFileSync("git", ["worktree", "prune"], { cwd: ROOT, stdio: "ignore" });
 }
 
-async function scale(): Promise<void> {
-  say("\n## Waybill by number of routers and middlewares, 100 B\n\n| | CPU a request |\n| --- | --- |");
-  for (const options of [
-    { routers: 10, middlewares: 0 },
-    { routers: 10_000, middlewares: 0 },
-    { routers: 10, middlewares: 5 },
-  ]) {
-    const child = startWaybill(DIR, ROOT, 18190, options);
-    try {
-      await ready(18190);
-      await wait(2500);
-      await wrk("/100")(18190);
-      const { cpuUs } = await measure(18190, child.pid!, wrk("/100"));
-      say(`| ${options.routers} routers, ${options.middlewares} middlewares | ${cpuUs.toFixed(1)} µs |`);
-    } finally {
-      await stop(child);
-    }
+const git = (...args: string[]) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim();
+
+/** What was written by hand below the tables is kept. */
+function remarksOf(path: string): string {
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const from = text.indexOf("## Remarks");
+  return from < 0 ? "" : text.slice(from);
+}
+
+async function compareAll(list: readonly ProxyUnderTest[]): Promise<void> {
+  const running = await start(list);
+  try {
+    await compareRequests(running);
+    if (against !== undefined) return;
+    await compareLatency(running);
+    await compareWebSockets(running);
+  } finally {
+    for (const { child } of running) await stop(child);
   }
+  if (has("--quick")) return;
+  await compareIdle(list);
+  await compareScale();
 }
 
 const backend = pinned(LOAD_CORE, process.execPath, [join(ROOT, "bench/backend.ts"), String(BACKEND_PORT)]);
+const other = against === undefined ? undefined : checkOut(against);
 try {
-  await ready(BACKEND_PORT);
-  const list = installedProxies(DIR, others());
+  await listens(BACKEND_PORT);
+  const ours = [{ name: "Waybill", root: ROOT }];
+  const waybills = other === undefined ? ours : [...ours, { name: `Waybill at ${against}`, root: other }];
+  const installed = installedProxies(DIR, waybills);
+  const list =
+    other === undefined ? installed : installed.filter(({ name }) => /^(nginx|Waybill)/.test(name));
+  await compareAll(list);
   const versions = list.map(
-    ({ name, version }) => `${name} ${name.startsWith("Waybill") ? `on Node ${version}` : version}`,
+    ({ name, version }) => `${name}${name.startsWith("Waybill") ? " on Node" : ""} ${version}`,
   );
-  say("# Benchmark results\n");
-  say(
-    `${versions.join(", ")}; ${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()}; ${new Date().toISOString().slice(0, 10)}.`,
-  );
-  say(
-    "\nEach proxy has one thread on one core; load generator and server share another one. 64 connections, the headers",
-  );
-  say(
-    "of a browser, 1,000 routers for Waybill, metrics on, access log off. Machines differ and this one is shared: read",
-  );
-  say("ratios, and only within one run. `npm run bench` repeats it.");
-  await compare(list);
-  await scale();
-  writeFileSync(join(ROOT, "bench/RESULTS.md"), `${lines.join("\n")}\n`);
+  const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()}`;
+  const date = new Date().toISOString().slice(0, 16);
+  const intro = `${versions.join(", ")}; ${machine}; ${date} UTC, commit ${git("rev-parse", "--short", "HEAD")}.
+
+Each proxy has one thread on one core; load generator and server share another one. All run at the same time and are
+asked in turn, ${rounds} rounds of ${seconds} s, of which the median counts. 64 connections and the headers of a browser; Waybill has
+1,000 routers, metrics on, access log off. Machines differ and this one is shared: read ratios, and only within one
+run. \`npm run bench\` repeats it; \`history.jsonl\` has every run for programs.`;
+  const measured = tables.filter(({ rows }) => rows.size > 0);
+  for (const table of measured) console.log(asMarkdown(table));
+  if (other === undefined && !has("--quick")) {
+    writeResults(ROOT, intro, measured, remarksOf(join(ROOT, "bench/RESULTS.md")));
+    remember(ROOT, { date, commit: git("rev-parse", "HEAD"), machine, versions, seconds, rounds }, measured);
+  }
 } finally {
   await stop(backend);
+  if (other !== undefined) removeCheckOut(other);
 }
