@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { Declaration } from "../model/declared.ts";
 import type { Logger } from "../model/host.ts";
 import type { Middleware } from "../model/middleware.ts";
@@ -21,6 +20,7 @@ import { declareInternals } from "./internal.ts";
 import { SharedMemory } from "./shared-memory.ts";
 import type { Slots } from "./slots.ts";
 import { summarize } from "./summary.ts";
+import { TlsFiles } from "./tls-files.ts";
 
 export interface ConfiguratorHost {
   readonly settings: Settings;
@@ -41,7 +41,8 @@ export class Configurator {
   readonly #host: ConfiguratorHost;
   readonly #declarations = new Map<string, Declaration>();
   readonly #shared = new SharedMemory();
-  readonly #certificates = new CertificateFiles((path) => readFileSync(path, "utf8"), Date.now);
+  readonly #files: TlsFiles;
+  readonly #certificates: CertificateFiles;
   readonly #rules = new RuleChecks();
   readonly #throttleMs: number;
   #challenges: ReadonlyMap<string, string> = new Map();
@@ -58,6 +59,8 @@ export class Configurator {
 
   constructor(host: ConfiguratorHost) {
     this.#host = host;
+    this.#files = new TlsFiles(host.log, () => this.#applySoon(false));
+    this.#certificates = new CertificateFiles(this.#files.read, Date.now);
     this.#throttleMs = host.settings.providers.providersThrottleDuration;
   }
 
@@ -107,6 +110,7 @@ export class Configurator {
 
   close(): void {
     clearTimeout(this.#due);
+    this.#files.close();
   }
 
   #applySoon(atOnce: boolean): void {
@@ -146,7 +150,7 @@ export class Configurator {
       challenges: this.#challenges,
       ticketSecret: this.#ticketSecret,
       checkRule: this.#rules.check,
-      readFile: (path) => readFileSync(path, "utf8"),
+      readFile: this.#files.read,
       slotOf: (service, serverId) => slots.slotOf(service, serverId),
       sharedFor: this.#shared.sharedFor,
       version: this.#snapshot.version + 1,
@@ -155,6 +159,7 @@ export class Configurator {
     const snapshot = keepUnchanged(this.#snapshot, made);
     const change = changeBetween(this.#snapshot, snapshot);
     slots.settle();
+    this.#files.settle();
     this.#shared.settle();
     this.#rules.settle();
     const before = this.#snapshot;

@@ -5,7 +5,7 @@ import type { Subject } from "../schema/problem.ts";
 import { checkTlsOptions } from "../tls/options.ts";
 import { type Context, collect, type Found } from "./context.ts";
 import { optionOf } from "./ledger.ts";
-import { readPem } from "./transports.ts";
+import { readAuthorities } from "./transports.ts";
 
 export const DEFAULT_OPTIONS = "default";
 
@@ -63,7 +63,7 @@ function readTlsOptions(
   for (const problem of problems) context.ledger.take([{ ...problem, subject }]);
   let isWhole = !problems.some((problem) => problem.severity === "error");
   const caFiles = (value.clientAuth?.caFiles ?? []).map((file) => {
-    const pem = readPem(context, subject, optionOf(place, "clientAuth.caFiles"), file);
+    const pem = readAuthorities(context, subject, optionOf(place, "clientAuth.caFiles"), file);
     if (pem === undefined) isWhole = false;
     return pem ?? "";
   });

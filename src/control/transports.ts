@@ -1,6 +1,7 @@
 import { type TransportOptions, transportOptions } from "../model/dynamic.ts";
 import type { Place } from "../schema/node.ts";
 import type { Subject } from "../schema/problem.ts";
+import { faultInAuthorities } from "../tls/certificate.ts";
 import { checkVersionsAndCiphers } from "../tls/options.ts";
 import { type Context, collect, type Found } from "./context.ts";
 import { optionOf } from "./ledger.ts";
@@ -41,13 +42,31 @@ function readTransport(
   };
   const complete = {
     ...options,
-    rootCAs: options.rootCAs.map((value) => read(value, "rootCAs")),
+    rootCAs: options.rootCAs.map((value) => {
+      const pem = readAuthorities(context, subject, optionOf(place, "rootCAs"), value);
+      if (pem === undefined) isWhole = false;
+      return pem ?? "";
+    }),
     certificates: options.certificates.map((pair) => ({
       certFile: read(pair.certFile, "certificates.certFile"),
       keyFile: read(pair.keyFile, "certificates.keyFile"),
     })),
   };
   return isWhole ? complete : undefined;
+}
+
+/** As `readPem`, for what must be authorities: the data plane would notice only when somebody connects. */
+export function readAuthorities(
+  context: Context,
+  subject: Subject,
+  place: Place,
+  value: string,
+): string | undefined {
+  const pem = readPem(context, subject, place, value);
+  const fault = pem === undefined ? undefined : faultInAuthorities(pem);
+  if (fault === undefined) return pem;
+  context.ledger.error(subject, place, "bad-value", fault);
+  return undefined;
 }
 
 /** The text of an option that holds PEM, or the path of a file that does. Undefined after reporting why not. */

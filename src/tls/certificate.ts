@@ -62,6 +62,20 @@ function parseChain(pem: string, report: (message: string) => void): X509Certifi
   return certificates;
 }
 
+/** Why a PEM text is no list of authorities; undefined when it is one. */
+export function faultInAuthorities(pem: string): string | undefined {
+  const blocks = pem.match(PEM_CERTIFICATE);
+  if (blocks === null) return "expected certificates of authorities in PEM, found none";
+  for (const [i, block] of blocks.entries()) {
+    try {
+      new X509Certificate(block);
+    } catch {
+      return `certificate ${i + 1} of ${blocks.length} cannot be read`;
+    }
+  }
+  return undefined;
+}
+
 function parseKey(pem: string, report: (message: string) => void): KeyObject | undefined {
   if (pem.includes("ENCRYPTED")) {
     report("the private key is protected by a password; expected one without");
