@@ -1,6 +1,8 @@
 import type { Exchange } from "../model/exchange.ts";
-import { getHeaders, sameName } from "../model/headers.ts";
+import { getHeaders } from "../model/headers.ts";
 import type { AccessLogOptions } from "../model/settings.ts";
+import { clientHost, FIELDS, type Field, type Moment, protocolOf } from "./access-log-fields.ts";
+import { clean, jsonText, quotable, quoted } from "./access-log-text.ts";
 
 /**
  * Makes access-log lines, in Traefik's formats and with Traefik's field names; ours are added behind them. A line is
@@ -8,8 +10,8 @@ import type { AccessLogOptions } from "../model/settings.ts";
  */
 export class AccessLogFormat {
   readonly #options: AccessLogOptions;
-  readonly #keeps: (field: string) => boolean;
-  readonly #fields: readonly Field[];
+  readonly #kept: KeptFields;
+  readonly #parts: readonly Part[];
   readonly #headerModes: ReadonlyMap<string, HeaderMode>;
   readonly #nextCount: () => number;
 
@@ -17,8 +19,10 @@ export class AccessLogFormat {
   constructor(options: AccessLogOptions, nextCount: () => number) {
     const modes = new Map([...options.fields.names].map(([name, mode]) => [name.toLowerCase(), mode]));
     this.#options = options;
-    this.#keeps = (field) => (modes.get(field.toLowerCase()) ?? options.fields.defaultMode) === "keep";
-    this.#fields = FIELDS.filter(([name]) => this.#keeps(name));
+    const keeps = (field: string) =>
+      (modes.get(field.toLowerCase()) ?? options.fields.defaultMode) === "keep";
+    this.#kept = keptFields(keeps);
+    this.#parts = partsOf(keeps);
     this.#headerModes = new Map(
       [...options.fields.headers.names].map(([name, mode]) => [name.toLowerCase(), mode]),
     );
@@ -45,60 +49,65 @@ export class AccessLogFormat {
   }
 
   #common(exchange: Exchange, durationMs: number, count: number): string {
-    const value = (field: string, found: string) => (this.#keeps(field) ? found : "-");
-    const quoted = (field: string, found: string | undefined) =>
-      found === undefined || !this.#keeps(field) ? '"-"' : `"${oneLine(found).replaceAll('"', '\\"')}"`;
+    const kept = this.#kept;
+    const user = kept.user && exchange.username !== undefined ? clean(exchange.username) : "-";
     const request = `${exchange.method} ${this.#pathOf(exchange)} ${protocolOf(exchange)}`;
     const line =
-      `${oneLine(value("ClientHost", clientHost(exchange)))} - ${oneLine(value("ClientUsername", exchange.username ?? "-"))}` +
-      ` [${clfTime(Date.now() - durationMs)}] "${oneLine(request).replaceAll('"', '\\"')}"` +
-      ` ${value("DownstreamStatus", String(exchange.status))} ${value("DownstreamContentSize", String(exchange.replyBytes))}` +
+      `${kept.host ? clean(clientHost(exchange)) : "-"} - ${user}` +
+      ` [${clfTime(Date.now() - durationMs)}] "${quotable(request)}"` +
+      ` ${kept.status ? exchange.status : "-"} ${kept.size ? exchange.replyBytes : "-"}` +
       ` ${this.#headerQuoted(exchange, "referer")} ${this.#headerQuoted(exchange, "user-agent")}`;
     if (this.#options.format === "genericCLF") return `${line}\n`;
     return (
-      `${line} ${value("RequestCount", String(count))} ${quoted("RouterName", exchange.route?.name)}` +
-      ` ${quoted("ServiceURL", exchange.server)} ${value("Duration", String(Math.floor(durationMs)))}ms\n`
+      `${line} ${kept.count ? count : "-"} ${quoted(kept.router, exchange.route?.name)}` +
+      ` ${quoted(kept.server, exchange.server)} ${kept.duration ? Math.floor(durationMs) : "-"}ms\n`
     );
   }
 
   #headerQuoted(exchange: Exchange, lower: string): string {
     const mode = this.#headerModes.get(lower) ?? this.#options.fields.headers.defaultMode;
-    const found = mode === "drop" ? undefined : getHeaders(exchange.headers, lower).join(",");
-    if (found === undefined || found === "") return '"-"';
-    return mode === "redact" ? '"REDACTED"' : `"${oneLine(found).replaceAll('"', '\\"')}"`;
+    if (mode === "drop") return '"-"';
+    const found = getHeaders(exchange.headers, lower).join(",");
+    if (found === "") return '"-"';
+    return mode === "redact" ? '"REDACTED"' : `"${quotable(found)}"`;
   }
 
   #json(exchange: Exchange, durationMs: number, count: number): string {
+    const endMs = Date.now();
     const moment: Moment = {
-      startMs: Date.now() - durationMs,
+      startMs: endMs - durationMs,
+      endMs,
       durationMs,
       count,
       path: this.#pathOf(exchange),
     };
-    const entries: [string, string | number][] = [];
-    for (const [name, read] of this.#fields) {
-      const found = read(exchange, moment);
-      if (found !== undefined) entries.push([name, found]);
+    let text = "";
+    for (const { start, read, headers } of this.#parts) {
+      if (headers !== undefined) {
+        text += this.#headersJson(start, headers === "request" ? exchange.headers : exchange.replyHeaders);
+        continue;
+      }
+      const found = read!(exchange, moment);
+      if (found !== undefined) text += start + (typeof found === "number" ? found : jsonText(found));
     }
-    this.#pushHeaders(entries, "request_", exchange.headers);
-    this.#pushHeaders(entries, "downstream_", exchange.replyHeaders);
-    entries.push(["level", "info"], ["msg", ""], ["time", new Date().toISOString()]);
-    entries.sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${entries.map(([name, found]) => `${JSON.stringify(name)}:${JSON.stringify(found)}`).join(",")}}\n`;
+    return `{${text.slice(1)}}\n`;
   }
 
-  #pushHeaders(entries: [string, string | number][], prefix: string, headers: readonly string[]): void {
+  #headersJson(start: string, headers: readonly string[]): string {
     const { defaultMode } = this.#options.fields.headers;
-    if (defaultMode === "drop" && this.#headerModes.size === 0) return;
-    const seen = new Set<string>();
+    if (defaultMode === "drop" && this.#headerModes.size === 0) return "";
+    const seen = new Map<string, string>();
     for (let i = 0; i < headers.length; i += 2) {
       const lower = headers[i]!.toLowerCase();
       const mode = this.#headerModes.get(lower) ?? defaultMode;
       if (mode === "drop" || seen.has(lower)) continue;
-      seen.add(lower);
       const found = mode === "redact" ? "REDACTED" : getHeaders(headers, lower).join(",");
-      entries.push([prefix + canonical(lower), found]);
+      seen.set(lower, `,${jsonText(start + canonical(lower))}:${jsonText(found)}`);
     }
+    return [...seen.keys()]
+      .sort()
+      .map((lower) => seen.get(lower))
+      .join("");
   }
 
   #pathOf({ askedPath, askedQuery }: Exchange): string {
@@ -108,88 +117,56 @@ export class AccessLogFormat {
 }
 
 type HeaderMode = "keep" | "drop" | "redact";
-interface Moment {
-  readonly startMs: number;
-  readonly durationMs: number;
-  readonly count: number;
-  readonly path: string;
-}
-type Field = readonly [
-  name: string,
-  read: (exchange: Exchange, moment: Moment) => string | number | undefined,
-];
 
-const ns = (ms: number) => Math.max(0, Math.round(ms * 1e6));
-const asked = (exchange: Exchange) => exchange.sentAtMs > 0;
-const originMs = (exchange: Exchange) =>
-  exchange.repliedAtMs > 0 ? exchange.repliedAtMs - exchange.sentAtMs : undefined;
-
-const FIELDS: readonly Field[] = [
-  ["ClientAddr", ({ connection }) => `${bracket(connection.peerIp)}:${connection.peerPort}`],
-  ["ClientHost", (exchange) => clientHost(exchange)],
-  ["ClientPort", ({ connection }) => String(connection.peerPort)],
-  ["ClientUsername", ({ username }) => username ?? "-"],
-  ["DownstreamContentSize", ({ replyBytes }) => replyBytes],
-  ["DownstreamStatus", ({ status }) => status],
-  ["Duration", (_, { durationMs }) => ns(durationMs)],
-  ["Fault", ({ fault }) => fault?.code],
-  ["FaultDetail", ({ detail }) => detail],
-  ["FaultSource", ({ fault }) => fault?.source],
-  ["OriginContentSize", (exchange) => (exchange.repliedAtMs > 0 ? exchange.replyBytes : undefined)],
-  ["OriginDuration", (exchange) => (asked(exchange) ? ns(originMs(exchange) ?? 0) : undefined)],
-  [
-    "OriginStatus",
-    (exchange) => (exchange.repliedAtMs > 0 && exchange.fault === undefined ? exchange.status : undefined),
-  ],
-  ["Overhead", (exchange, { durationMs }) => ns(durationMs - (originMs(exchange) ?? 0))],
-  ["RequestAddr", ({ authority }) => authority],
-  ["RequestContentSize", ({ requestBytes }) => requestBytes],
-  ["RequestCount", (_, { count }) => count],
-  ["RequestHost", ({ host }) => host],
-  ["RequestMethod", ({ method }) => method],
-  ["RequestPath", (_, { path }) => path],
-  ["RequestPort", ({ authority }) => /:(\d+)$/.exec(authority)?.[1] ?? "-"],
-  ["RequestProtocol", (exchange) => protocolOf(exchange)],
-  ["RequestScheme", ({ scheme }) => scheme],
-  ["RetryAttempts", ({ attempts }) => Math.max(0, attempts - 1)],
-  ["RouterName", ({ route }) => route?.name],
-  ["ServiceAddr", ({ server }) => server?.replace(/^[a-z0-9]+:\/\//, "")],
-  ["ServiceName", ({ service }) => service],
-  ["ServiceURL", ({ server }) => server],
-  ["StartLocal", (_, { startMs }) => new Date(startMs).toISOString()],
-  ["StartUTC", (_, { startMs }) => new Date(startMs).toISOString()],
-  ["TLSCipher", ({ connection }) => connection.tls?.cipher],
-  ["TLSVersion", ({ connection }) => connection.tls?.version],
-  ["entryPointName", ({ connection }) => connection.entryPoint],
-];
-
-const bracket = (ip: string) => (ip.includes(":") ? `[${ip}]` : ip);
-
-// The first address of X-Forwarded-For that a trusted proxy passed on, as Traefik logs it; else the peer.
-function clientHost({ headers, connection }: Exchange): string {
-  for (let i = 0; i < headers.length; i += 2) {
-    if (!sameName(headers[i]!, "x-forwarded-for")) continue;
-    const value = headers[i + 1]!;
-    const comma = value.indexOf(",");
-    return comma < 0 ? value : value.slice(0, comma);
-  }
-  return connection.peerIp;
+/** One stretch of a JSON line: a field, or the headers of one side. */
+interface Part {
+  /** `,"ClientHost":`, or what the names of the headers begin with. */
+  readonly start: string;
+  readonly read: Field[1] | undefined;
+  readonly headers: "request" | "reply" | undefined;
 }
 
-const protocolOf = ({ httpVersion }: Exchange) =>
-  httpVersion === 11 ? "HTTP/1.1" : httpVersion === 20 ? "HTTP/2.0" : "HTTP/1.0";
+/** In the order of the alphabet, capitals first, as Traefik writes them. */
+function partsOf(keeps: (field: string) => boolean): Part[] {
+  const fields = FIELDS.filter(([name]) => ALWAYS.has(name) || keeps(name)).map(([name, read]) => ({
+    name,
+    part: { start: `,"${name}":`, read, headers: undefined },
+  }));
+  const headers = (["downstream_", "request_"] as const).map((name) => ({
+    name,
+    part: { start: name, read: undefined, headers: name === "request_" ? "request" : "reply" } as const,
+  }));
+  return [...fields, ...headers].sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ part }) => part);
+}
+
+const ALWAYS = new Set(["level", "msg", "time"]);
+
+/** Fields of the common form that are not dropped. */
+interface KeptFields {
+  readonly host: boolean;
+  readonly user: boolean;
+  readonly status: boolean;
+  readonly size: boolean;
+  readonly count: boolean;
+  readonly router: boolean;
+  readonly server: boolean;
+  readonly duration: boolean;
+}
+
+function keptFields(keeps: (field: string) => boolean): KeptFields {
+  return {
+    host: keeps("ClientHost"),
+    user: keeps("ClientUsername"),
+    status: keeps("DownstreamStatus"),
+    size: keeps("DownstreamContentSize"),
+    count: keeps("RequestCount"),
+    router: keeps("RouterName"),
+    server: keeps("ServiceURL"),
+    duration: keeps("Duration"),
+  };
+}
 
 const canonical = (lower: string) => lower.replace(/(?:^|-)[a-z]/g, (letters) => letters.toUpperCase());
-
-/** Control characters, and those that turn text around or break lines, as `\xNN` or `\uNNNN`. */
-function oneLine(value: string): string {
-  return value.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) => {
-    const code = character.charCodeAt(0);
-    return code < 256
-      ? `\\x${code.toString(16).padStart(2, "0")}`
-      : `\\u${code.toString(16).padStart(4, "0")}`;
-  });
-}
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 let lastSecond = -1;
