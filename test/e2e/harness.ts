@@ -10,7 +10,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadCatalogue } from "../../src/compile/catalogue.ts";
-import type { Runtime } from "../../src/control/runtime.ts";
+import type { MakePages, Runtime } from "../../src/control/runtime.ts";
 import { Waybill } from "../../src/control/waybill.ts";
 import type { DemoSpec } from "../../src/demo/engine.ts";
 import { type Demo, startDemoEngine } from "../../src/demo/start.ts";
@@ -26,6 +26,10 @@ export interface ProductOptions {
   /** Dynamic configuration for the file provider, in YAML. */
   readonly file?: string;
   readonly threads?: number;
+  /** The real API and dashboard rather than a word in their place. */
+  readonly pages?: MakePages;
+  /** Environment variables of the process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Called when the engine has its containers and the product begins to start. */
   readonly started?: () => void;
 }
@@ -90,10 +94,10 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     registry: middlewares,
     makePages: (made) => {
       runtime = made;
-      return (_, response) => response.end("pages");
+      return options.pages?.(made) ?? ((_, response) => response.end("pages"));
     },
     version: "test",
-    env: {},
+    env: options.env ?? {},
     placeOf: (option) => ({ source: "flag", key: option }),
     readFile,
   });
