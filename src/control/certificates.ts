@@ -2,7 +2,7 @@ import type { Declaration, Declared } from "../model/declared.ts";
 import type { TlsCertificateOptions } from "../model/dynamic.ts";
 import type { CertificateSpec } from "../model/snapshot.ts";
 import type { Place } from "../schema/node.ts";
-import type { Problem, Subject } from "../schema/problem.ts";
+import { type Problem, quote, type Subject } from "../schema/problem.ts";
 import { readCertificate } from "../tls/certificate.ts";
 
 export interface ReadCertificates {
@@ -11,6 +11,14 @@ export interface ReadCertificates {
   readonly defaultCertificate: string | undefined;
   readonly problems: readonly Problem[];
 }
+
+// As in Traefik, which has room for other stores and never looks into them.
+const unused = (stores: readonly string[]) =>
+  ({
+    code: "unused-certificate",
+    severity: "warning",
+    message: `is only in the store ${stores.map(quote).join(", ")} and is shown to nobody; connections use the store "default"`,
+  }) as const;
 
 type KeyPair = Pick<TlsCertificateOptions, "certFile" | "keyFile">;
 
@@ -35,6 +43,11 @@ export class CertificateFiles {
     for (const { provider, tlsCertificates, tlsStores } of declarations) {
       tlsCertificates.forEach((declared, i) => {
         const subject: Subject = { kind: "certificate", name: `certificate-${i}@${provider}` };
+        const { stores } = declared.value;
+        if (stores.length > 0 && !stores.includes("default")) {
+          round.problems.push({ ...unused(stores), place: declared.place, subject });
+          return;
+        }
         const certificate = this.#one(declared, declared.value, subject, round);
         if (certificate !== undefined) certificates.push(certificate);
       });
