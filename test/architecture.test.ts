@@ -20,6 +20,7 @@ const TIER: Record<string, number> = {
   labels: 3,
   settings: 3,
   observe: 3,
+  redis: 3,
   demo: 3,
   control: 4,
   compile: 4,

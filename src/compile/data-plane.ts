@@ -17,6 +17,7 @@ import { TrafficCells } from "../model/traffic.ts";
 import { Meter } from "../observe/meter.ts";
 import { ThreadMetrics } from "../observe/thread-metrics.ts";
 import { Tracer } from "../observe/tracer.ts";
+import { SharedLimits } from "../redis/shared-limits.ts";
 import { Acceptor } from "../tls/acceptor.ts";
 import { ServersUpstream } from "../upstream/upstream.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -174,6 +175,7 @@ export class DataPlane {
 
   #tools(): Tools {
     const { fetch } = new Fetcher();
+    const sharedLimits = new SharedLimits(this.#log);
     return {
       thread: this.#start.thread,
       fetch,
@@ -188,6 +190,7 @@ export class DataPlane {
       gatherRequest,
       gatherReply,
       spool,
+      sharedLimit: (middleware, spec) => sharedLimits.open(middleware, spec),
       readFile: readBoundedFile,
       broken: (middleware, owner, reason) =>
         this.#send({ kind: "broken-middleware", middleware, owner, reason }),

@@ -3,6 +3,7 @@ import type { Exchange } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import type { Counter, Host, Logger } from "../model/host.ts";
 import type { Hooks, Middleware } from "../model/middleware.ts";
+import type { SharedLimit, SharedLimitSpec } from "../model/shared-limit.ts";
 import type { MiddlewareSpec } from "../model/snapshot.ts";
 
 /** The parts of a middleware's host that are the same for all of them in this thread. */
@@ -10,6 +11,7 @@ export interface Tools
   extends Pick<Host, "thread" | "fetch" | "call" | "gatherRequest" | "gatherReply" | "spool" | "readFile"> {
   readonly log: Logger;
   readonly counter: (name: string, help: string, middleware: string, owner: string) => Counter;
+  readonly sharedLimit: (middleware: string, spec: SharedLimitSpec) => SharedLimit;
   /** A middleware could not be made: its routers refuse requests, and the control plane should say so. */
   readonly broken: (middleware: string, owner: string, reason: string) => void;
 }
@@ -60,7 +62,7 @@ export class Middlewares {
   }
 
   #create(owner: string, spec: MiddlewareSpec): Hooks {
-    const { log, counter, broken, ...shared } = this.#tools;
+    const { log, counter, sharedLimit, broken, ...shared } = this.#tools;
     const host: Host = {
       ...shared,
       name: spec.name,
@@ -70,6 +72,7 @@ export class Middlewares {
       log,
       counter: (name, help) => counter(name, help, spec.name, owner),
       shared: spec.shared,
+      sharedLimit: (limit) => sharedLimit(spec.name, limit),
     };
     try {
       const definition = this.#registry.get(spec.type);

@@ -3,17 +3,12 @@ import { TokenBuckets } from "../lib/token-buckets.ts";
 import { type Exchange, reply } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import { putHeader } from "../model/headers.ts";
+import type { Host } from "../model/host.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
+import { type SharedLimitOptions, sharedLimitOptions, whyNoSharedLimit } from "../model/shared-limit.ts";
 import { byPeer, compileSource, sourceCriterion, whyNoCriterion } from "../model/source-criterion.ts";
-import { bool, count, duration, formatDuration, int, text } from "../schema/kinds.ts";
-import { group, list } from "../schema/option.ts";
-
-const redis = group({
-  endpoints: list(text)({ doc: "Addresses of the servers, host:port." }),
-  username: text({ doc: "User.", default: "" }),
-  password: text({ doc: "Password.", default: "", secret: true }),
-  db: count({ doc: "Number of the database.", default: "0" }),
-});
+import { bool, count, duration, formatDuration, int } from "../schema/kinds.ts";
+import { group } from "../schema/option.ts";
 
 export default middleware({
   name: "rateLimit",
@@ -29,21 +24,22 @@ export default middleware({
       default: "true",
       added: true,
     }),
-    redis: redis({
-      doc: "Count in Redis, together with other machines.",
-      refused: "limits are counted in this machine's memory; leave redis out",
+    redis: group(sharedLimitOptions)({
+      doc: "Count in Redis, together with other machines. While it does not answer, each machine counts by itself.",
     }),
   },
 
-  check({ period, sourceCriterion }, problem) {
+  check({ period, sourceCriterion, redis }, problem) {
     if (period <= 0) problem("period", "must be more than 0");
     const why = whyNoCriterion(sourceCriterion);
     if (why !== undefined) problem("sourceCriterion", why);
+    const whyNot = redis && whyNoSharedLimit(redis);
+    if (whyNot !== undefined) problem("redis", whyNot);
   },
 
   sharedBytes: ({ average }) => (average === 0 ? 0 : TokenBuckets.bytes),
 
-  create({ average, period, burst: written, sourceCriterion, responseHeaders }, host) {
+  create({ average, period, burst: written, sourceCriterion, responseHeaders, redis }, host) {
     if (average === 0) return {};
     const burst = Math.max(1, written);
     const perSecond = (average / period) * 1000;
@@ -55,7 +51,8 @@ export default middleware({
       delayMsMax,
       tickMs: host.tickMs,
     });
-    const owner = hash32(host.owner);
+    // Redis knows a client by the middleware's name, whichever router it came through; who stands in for it too.
+    const owner = hash32(redis === undefined ? host.owner : host.name);
     const sourceOf = compileSource(sourceCriterion, byPeer);
     const refused = host.counter(
       "rate_limit_refused_total",
@@ -66,6 +63,10 @@ export default middleware({
 
     function onRequest(exchange: Exchange): Outcome | Promise<Outcome> {
       const waitMs = buckets.take(sourceOf(exchange), owner);
+      return decide(exchange, waitMs, buckets.remaining, buckets.fullMs);
+    }
+
+    function decide(exchange: Exchange, waitMs: number, remaining: number, fullMs: number) {
       if (waitMs > delayMsMax) {
         refused.add(1);
         const headers = [
@@ -74,18 +75,55 @@ export default middleware({
           "X-Retry-In",
           formatDuration(waitMs),
         ];
-        if (responseHeaders) standing.tell(headers, buckets.remaining, buckets.fullMs);
+        if (responseHeaders) standing.tell(headers, remaining, fullMs);
         return { ...reply(429, "rateLimit", headers), fault };
       }
-      if (responseHeaders) standing.note(exchange, buckets.remaining, buckets.fullMs);
+      if (responseHeaders) standing.note(exchange, remaining, fullMs);
       if (waitMs === 0) return undefined;
-      return new Promise((resolve) => setTimeout(resolve, waitMs, undefined));
+      return new Promise<undefined>((resolve) => setTimeout(resolve, waitMs, undefined));
     }
 
-    if (!responseHeaders) return { onRequest };
-    return { onRequest, onResponse: (exchange) => standing.tellNoted(exchange) };
+    const tellNoted = responseHeaders && {
+      onResponse: (exchange: Exchange) => standing.tellNoted(exchange),
+    };
+    if (redis === undefined) return { onRequest, ...tellNoted };
+
+    const options = withPem(redis, host);
+    const limit = host.sharedLimit({ options, perSecond, burst, delayMsMax });
+    const local = host.counter(
+      "rate_limit_local_total",
+      "Decisions made by this machine's own limit because Redis gave none in time.",
+    );
+    const alone = (exchange: Exchange) => {
+      local.add(1);
+      return onRequest(exchange);
+    };
+    return {
+      onRequest(exchange) {
+        const asked = limit.take(sourceOf(exchange));
+        if (asked === undefined) return alone(exchange);
+        return asked.then((taken) => {
+          if (taken === undefined) return alone(exchange);
+          const { waitMs, fullMs } = taken;
+          const remaining = Math.max(0, Math.floor(burst - (fullMs * perSecond) / 1000 + 1e-6));
+          return decide(exchange, waitMs, remaining, fullMs);
+        });
+      },
+      ...tellNoted,
+      state: () => ({ redis: limit.state }),
+      close: () => limit.close(),
+    };
   },
 });
+
+/** Paths of certificates replaced by what is in them. */
+function withPem(options: SharedLimitOptions, host: Host): SharedLimitOptions {
+  const { tls } = options;
+  if (tls === undefined) return options;
+  const content = (value: string) =>
+    value === "" || value.includes("-----BEGIN ") ? value : host.readFile(value);
+  return { ...options, tls: { ...tls, ca: content(tls.ca), cert: content(tls.cert), key: content(tls.key) } };
+}
 
 /** How much a client has left, kept from request to reply and told in headers (draft-ietf-httpapi-ratelimit-headers). */
 class Standing {

@@ -1,5 +1,6 @@
 import type { BodySource } from "./body.ts";
 import type { Exchange, Reply } from "./exchange.ts";
+import type { SharedLimit, SharedLimitSpec } from "./shared-limit.ts";
 
 export interface Logger {
   debug(fields: Record<string, unknown>, message: string): void;
@@ -45,6 +46,8 @@ export interface Host {
    * than `bytesMax`, and the rest is left with the source. Who asks closes it when the exchange is done.
    */
   readonly spool: (source: BodySource, memoryBytes: number, bytesMax: number) => Promise<Spooled | undefined>;
+  /** Token buckets in a Redis that other machines use too, under this middleware's name. */
+  readonly sharedLimit: (spec: SharedLimitSpec) => SharedLimit;
   /** Reads a whole text file when the middleware is made (`usersFile`); throws with a reason. Never on a request. */
   readonly readFile: (path: string) => string;
 }

@@ -7,6 +7,7 @@ import type { Fault } from "../../src/model/fault.ts";
 import { getHeader, type Headers } from "../../src/model/headers.ts";
 import type { CallRequest, FetchReply, FetchRequest, Host } from "../../src/model/host.ts";
 import type { Hooks, Middleware } from "../../src/model/middleware.ts";
+import type { SharedLimit, SharedLimitSpec } from "../../src/model/shared-limit.ts";
 import { Node, type Place } from "../../src/schema/node.ts";
 import { type Options, type Reader, readOptions, type Values } from "../../src/schema/option.ts";
 
@@ -63,6 +64,7 @@ export interface HostExtras {
   fetch?: (request: FetchRequest) => Promise<FetchReply> | FetchReply;
   call?: (service: string, request: CallRequest) => Promise<Reply> | Reply;
   files?: Record<string, string>;
+  sharedLimit?: (spec: SharedLimitSpec) => SharedLimit;
 }
 
 export function fakeHost(extras: HostExtras = {}): FakeHost {
@@ -105,6 +107,7 @@ export function fakeHost(extras: HostExtras = {}): FakeHost {
       return bytes;
     },
     spool,
+    sharedLimit: extras.sharedLimit ?? (() => ({ take: () => undefined, state: "down", close() {} })),
     readFile(path) {
       const text = files.get(path);
       if (text === undefined) throw new Error(`${path}: no such file`);

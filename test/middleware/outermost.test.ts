@@ -26,7 +26,12 @@ const CORS = spec("cors@test", headers as unknown as Middleware, {
 });
 
 function hooksOf(specs: readonly MiddlewareSpec[]): readonly Hooks[] {
-  const tools: Tools = { ...fakeHost(), broken: (_name, _owner, reason) => assert.fail(reason) };
+  const host = fakeHost();
+  const tools: Tools = {
+    ...host,
+    sharedLimit: (_middleware, spec) => host.sharedLimit(spec),
+    broken: (_name, _owner, reason) => assert.fail(reason),
+  };
   const registry = new Map<string, Middleware>([
     ["basicAuth", basicAuth as unknown as Middleware],
     ["headers", headers as unknown as Middleware],

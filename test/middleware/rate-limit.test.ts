@@ -3,6 +3,7 @@ import { test } from "node:test";
 import rateLimit from "../../src/middleware/rate-limit.ts";
 import { getHeader } from "../../src/model/headers.ts";
 import type { Hooks, Outcome } from "../../src/model/middleware.ts";
+import type { SharedLimit, SharedLimitSpec, Taken } from "../../src/model/shared-limit.ts";
 import { answer, fakeHost, make, problemsOf, type RequestExtras, request, run } from "./harness.ts";
 
 /** `ok`, `held` back for a moment, or the status it was refused with. */
@@ -147,10 +148,59 @@ test("a hundred thousand sources do not grow memory, and old ones may be forgott
   }
 });
 
-test("rateLimit refuses a period that is none, and Redis by name", () => {
+test("rateLimit refuses a period that is none", () => {
   assert.match(problemsOf(rateLimit, { average: "1", period: "-1s" }).join(), /period/);
-  assert.match(
-    problemsOf(rateLimit, { average: "1", redis: { endpoints: "a:6379" } }).join(),
-    /redis is not supported/,
-  );
+});
+
+test("rateLimit with Redis lets it decide, and decides by itself while it says nothing", async () => {
+  const answers: (Taken | undefined)[] = [];
+  const asked: string[] = [];
+  let spec: SharedLimitSpec | undefined;
+  let closed = false;
+  const sharedLimit = (given: SharedLimitSpec): SharedLimit => {
+    spec = given;
+    return {
+      take(name) {
+        asked.push(name);
+        return answers.length === 0 ? undefined : Promise.resolve(answers.shift());
+      },
+      state: "up",
+      close() {
+        closed = true;
+      },
+    };
+  };
+  const host = fakeHost({ sharedLimit, files: { "/ca.pem": "AUTHORITY" } });
+  const redis = { endpoints: "redis", tls: { ca: "/ca.pem" } };
+  const hooks = make(rateLimit, { average: "1", period: "10s", burst: "5", redis }, host);
+  assert.equal(spec?.options.tls?.ca, "AUTHORITY");
+  assert.deepEqual([spec?.perSecond, spec?.burst, spec?.delayMsMax], [0.1, 5, 500]);
+
+  answers.push({ waitMs: 0, fullMs: 20_000 });
+  const passed = await run(hooks, request());
+  assert.deepEqual([passed.status, passed.header("ratelimit-remaining")], [200, "3"]);
+  answers.push({ waitMs: 9000, fullMs: 50_000 });
+  const refused = await run(hooks, request());
+  assert.deepEqual([refused.status, refused.header("retry-after")], [429, "9"]);
+  assert.equal(host.counts.get("rate_limit_local_total"), undefined);
+
+  answers.push(undefined);
+  assert.equal((await run(hooks, request())).header("ratelimit-remaining"), "4", "its own count begins");
+  assert.equal(send(hooks), "ok");
+  assert.equal(host.counts.get("rate_limit_local_total"), 2);
+  assert.deepEqual(asked, Array(4).fill("203.0.113.7"));
+  assert.deepEqual(hooks.state?.(), { redis: "up" });
+  hooks.close?.();
+  assert.ok(closed);
+});
+
+test("rateLimit names what is wrong with its Redis", () => {
+  const wrong = (redis: object) => problemsOf(rateLimit, { average: "1", redis }).join();
+  assert.equal(wrong({ endpoints: "a:6379" }), "");
+  assert.equal(wrong({ endpoints: "[::1]:6379" }), "");
+  assert.match(wrong({ endpoints: "redis://:pw@a:6379" }), /expected host:port, found "\*\*\*@a:6379"/);
+  assert.match(wrong({ endpoints: "a:1,b:1", db: "2" }), /cluster/);
+  assert.match(wrong({ readTimeout: "-1s" }), /more than 0/);
+  assert.match(wrong({ poolSize: "1000" }), /at most 64/);
+  assert.match(wrong({ tls: { cert: "x" } }), /belong together/);
 });
