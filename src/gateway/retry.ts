@@ -58,8 +58,9 @@ export function isReplayable(exchange: Exchange): boolean {
   return body === NO_BODY || body.replayable === true;
 }
 
-/** Milliseconds before the next try: half as much again each time, somewhat spread. */
+/** Milliseconds before the next try: growing so that the last wait is twice the first at most, and spread by half. */
 export function retryDelayMs(policy: RetryPolicy, attempts: number): number {
   if (policy.initialIntervalMs === 0) return 0;
-  return policy.initialIntervalMs * 1.5 ** (attempts - 1) * (0.75 + Math.random() / 2);
+  const factor = 2 ** (1 / Math.max(1, policy.attemptsMax - 1));
+  return policy.initialIntervalMs * factor ** (attempts - 1) * (0.5 + Math.random());
 }
