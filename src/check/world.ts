@@ -248,7 +248,7 @@ class Gatherer {
 }
 
 /** A user with a password that nobody knows: good wherever a secret may stand. */
-const STAND_IN = "user:$2b$10$abcdefghijklmnopqrstuuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01";
+const STAND_IN = "user:$2b$10$abcdefghijklmnopqrstuuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 const PEM = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
 

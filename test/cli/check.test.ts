@@ -222,3 +222,13 @@ test("AD-04 HD-20 hostile names are shown as text on one line", async () => {
   const { out: annotated } = await run({ "compose.yml": app(hostile, RULE) }, "check", "--format", "github");
   assert.doesNotMatch(annotated, /[\u001b\u202e]/);
 });
+
+test("secrets that are kept elsewhere are taken to be there", async () => {
+  const file = app(
+    RULE,
+    "traefik.http.routers.app.middlewares=login",
+    "traefik.http.middlewares.login.basicauth.users=file:/run/secrets/users",
+  );
+  const { code, out } = await run({ "compose.yml": file }, "check");
+  assert.equal(code, 0, out);
+});

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import type { Explanation } from "../../src/admin/shapes.ts";
+import type { Shell } from "../../src/cli/command.ts";
+import { main } from "../../src/cli/main.ts";
+
+const COMPOSE = `services:
+  proxy:
+    image: traefik:v3.7
+    command: [--providers.docker=true, --entrypoints.web.address=:80, --entrypoints.websecure.address=:443]
+  app:
+    image: app
+    labels:
+      - traefik.http.routers.app.rule=Host(\`app.test\`) && PathPrefix(\`/api\`)
+      - traefik.http.routers.app.entrypoints=web
+      - traefik.http.routers.app.middlewares=login
+      - traefik.http.middlewares.login.basicauth.users=user:$$2y$$05$$abcdefghijklmnopqrstuuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
+  db:
+    image: db
+    labels: [traefik.enable=false]
+`;
+
+async function explain(...argv: string[]) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const shell: Shell = {
+    env: new Map([["WAYBILL_API_TOKEN", "t"]]),
+    cwd: "/shop",
+    readFile(path) {
+      if (path === "/shop/compose.yml") return COMPOSE;
+      throw Object.assign(new Error(path), { code: "ENOENT" });
+    },
+    out: (text) => void out.push(text),
+    err: (text) => void err.push(text),
+    askSecret: () => Promise.resolve(""),
+  };
+  const code = await main(["explain", ...argv], shell);
+  return { code, out: out.join(""), err: err.join("") };
+}
+
+test("a request that is routed is followed to its servers, and the code is 0", async () => {
+  const { code, out } = await explain("http://app.test/api/x", "--compose", "compose.yml");
+  assert.equal(code, 0);
+  assert.match(out, /^GET http:\/\/app\.test\/api\/x from 127\.0\.0\.1\nRouted by app@docker/);
+  assert.match(out, /It comes in as plain HTTP on the entry point web \(:80\)\./);
+  assert.match(out, /app@docker takes it: its rule matches/);
+  assert.match(out, /It passes one middleware:\n {2}login@docker \(basicAuth\): users \["\*\*\*"\]/);
+  assert.match(
+    out,
+    /It goes to the service app-shop@docker, whose servers are:\n {2}http:\/\/10\.\d+\.\d+\.\d+:80 is up\./,
+  );
+  assert.doesNotMatch(out, /\$2y\$/);
+});
+
+test("a request that is not routed says why, and the code is 1", async () => {
+  const { code, out } = await explain("http://app.test/other", "--compose=compose.yml");
+  assert.equal(code, 1);
+  assert.match(
+    out,
+    /\nRouter app@docker does not take it: PathPrefix\(`\/api`\) does not hold: the path is \/other\./,
+  );
+  assert.match(out, /container shop-db-1: its label traefik\.enable says false/);
+  const near = await explain("http://ap.test/", "--compose=compose.yml");
+  assert.match(near.out, /did you mean app\.test\?/);
+});
+
+test("method, headers, client and entry point of the request may be said", async () => {
+  const { out, code } = await explain(
+    "https://app.test/api",
+    "-X",
+    "post",
+    "-H",
+    "X-A: b",
+    "--from=192.0.2.9",
+    "--entrypoint=web",
+    "--compose=compose.yml",
+    "--json",
+  );
+  const found = JSON.parse(out) as Explanation;
+  assert.deepEqual(
+    [found.request.method, found.request.from, found.entryPoint?.name, found.routed],
+    ["POST", "192.0.2.9", "web", false],
+  );
+  assert.equal(code, 1);
+});
+
+test("a question that cannot be asked ends with code 2", async () => {
+  for (const argv of [
+    [],
+    ["http://a", "http://b"],
+    ["http://a", "--nope"],
+    ["http://a", "-H"],
+    ["http://a", "-H", "x"],
+    ["http://a", "--compose", "missing.yml"],
+    ["http://a", "--compose", "compose.yml", "--from", "me"],
+    ["http://a", "--api", "http://127.0.0.1:1"],
+  ]) {
+    const { code, out, err } = await explain(...argv);
+    assert.deepEqual([code, out], [2, ""], argv.join(" "));
+    assert.notEqual(err, "");
+  }
+});
+
+test("a running Waybill is asked through its API, with the token", async () => {
+  const asked: string[] = [];
+  let status = 200;
+  const answer = {
+    request: { method: "GET", url: "http://a/", from: "::1", scheme: "http" },
+    routed: true,
+    diagnosis: "routed",
+    considered: [],
+    consideredMore: 0,
+    middlewares: [],
+    servers: [],
+    unavailable: [],
+    nearest: [],
+    leftOut: [],
+  };
+  const server = createServer((request, response) => {
+    asked.push(`${request.url} ${request.headers.authorization}`);
+    response.writeHead(status).end(JSON.stringify(status === 200 ? answer : { message: "no such URL" }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const api = `http://127.0.0.1:${(server.address() as AddressInfo).port}/base/`;
+  const routed = await explain("http://a/?b=c", "--api", api, "-H", "X-A: b");
+  assert.equal(routed.code, 0);
+  assert.match(
+    asked[0]!,
+    /^\/base\/api\/explain\?url=http%3A%2F%2Fa%2F%3Fb%3Dc&method=GET&from=127\.0\.0\.1&header=X-A%3A\+b Bearer t$/,
+  );
+  status = 400;
+  assert.match((await explain("http://a", "--api", api)).err, /no such URL/);
+  status = 401;
+  assert.match((await explain("http://a", "--api", api)).err, /asks for a login/);
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
