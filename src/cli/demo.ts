@@ -80,7 +80,7 @@ From a second terminal, while this one goes on:
   curl -H 'Host: blog.localhost' http://localhost:${WEB_PORT}/
   npx waybill demo remove blog
 
-What Waybill makes of it: http://localhost:${OWN_PORT}/api/http/routers
+What Waybill makes of it: http://localhost:${OWN_PORT}/dashboard/
 Ctrl-C ends it.
 
 `;

@@ -39,11 +39,23 @@ export interface ThreadsHost {
 export class CannotListen extends Error {
   readonly entryPoint: string;
 
-  constructor(entryPoint: string, reason: string) {
-    super(`entry point ${entryPoint} cannot listen: ${reason}`);
+  constructor(entryPoint: string, address: string, reason: string) {
+    super(`entry point ${entryPoint} cannot listen on ${address}: ${advised(reason)}`);
     this.entryPoint = entryPoint;
   }
 }
+
+/** The system's words, after those that help. */
+function advised(reason: string): string {
+  const advice = LISTEN_ADVICE.find(([code]) => reason.includes(code))?.[1];
+  return advice === undefined ? reason : `${advice} (${reason})`;
+}
+
+const LISTEN_ADVICE = [
+  ["EADDRINUSE", "another program has this port; end it, or give the entry point another address"],
+  ["EACCES", "ports below 1024 need root or the capability NET_BIND_SERVICE"],
+  ["EADDRNOTAVAIL", "this machine has no such address"],
+] as const;
 
 /** The data plane as the control plane sees it: threads that all have the same configuration, replaced when they die. */
 export class Threads {
@@ -179,13 +191,18 @@ export class Threads {
     return seat.listening.promise;
   }
 
+  #cannotListen(entryPoint: string, reason: string): CannotListen {
+    const { address } = this.#host.settings.entryPoints.get(entryPoint)!;
+    return new CannotListen(entryPoint, address, reason);
+  }
+
   #heard(seat: Seat, message: Exclude<FromThread, { kind: "log" }> | FromThread): void {
     switch (message.kind) {
       case "listening":
         seat.listening?.resolve(message.ports);
         break;
       case "cannot-listen":
-        seat.listening?.reject(new CannotListen(message.entryPoint, message.reason));
+        seat.listening?.reject(this.#cannotListen(message.entryPoint, message.reason));
         break;
       case "configured":
         seat.version = message.version;

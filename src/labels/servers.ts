@@ -57,7 +57,7 @@ export function serverOf(label: LabelServer, context: ServerContext): ServerSpec
 // The other reasons pass by themselves, or are what somebody has just asked for.
 function sayUnhealthy({ unavailable, workload, reader }: ServerContext): void {
   if (unavailable?.fault !== "unhealthy") return;
-  const place: Place = { source: "label", key: "traefik.http.services", workload: workload.name };
+  const place: Place = { source: "label", key: "", workload: workload.name };
   complain(reader, place, "unhealthy", unavailable.detail, undefined, "warning");
 }
 

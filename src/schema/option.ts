@@ -272,12 +272,13 @@ const isOff = (found: string) => /^"(?:0|f|false)"$/i.test(found);
 export function readOptions<O extends Options>(options: O, node: Node, reader: Reader): Values<O> {
   const values: Record<string, unknown> = {};
   const known = new Map(Object.keys(options).map((name) => [name.toLowerCase(), name]));
+  const unknown = [...(node.children ?? [])].filter(([key]) => !known.has(key)).map(([, child]) => child);
+  const meant = new Map(unknown.map((child) => [child, nearest(child.name, known.values())]));
+  const mistyped = new Set(meant.values());
   for (const [name, option] of Object.entries(options)) {
-    values[name] = readOption(name, option, node, reader);
+    values[name] = readOption(name, option, node, reader, mistyped.has(name));
   }
-  for (const [key, child] of node.children ?? []) {
-    if (known.has(key)) continue;
-    const suggestion = nearest(child.name, known.values());
+  for (const [child, suggestion] of meant) {
     complain(
       reader,
       child.place,
@@ -289,14 +290,21 @@ export function readOptions<O extends Options>(options: O, node: Node, reader: R
   return values as Values<O>;
 }
 
-function readOption(name: string, { about, kind }: Option<unknown>, parent: Node, reader: Reader): unknown {
+/** What is missing because it was `mistyped` is said once, where it was written. */
+function readOption(
+  name: string,
+  { about, kind }: Option<unknown>,
+  parent: Node,
+  reader: Reader,
+  mistyped: boolean,
+): unknown {
   const node = parent.get(name);
   if (node === undefined || isNothing(node)) {
     if (node !== undefined && kind.enabler) {
       const message = `has nothing after it and stays off; write ${name}: {} to switch it on`;
       complain(reader, node.place, "empty-option", message, undefined, "warning");
     }
-    if (about.required) {
+    if (about.required && !mistyped) {
       complain(reader, below(parent.place, name), "missing-option", `is required: ${about.doc}`);
     }
     return absent(name, about, kind, parent, reader);

@@ -46,7 +46,9 @@ export function describePlace(place: Place): string {
     const spot = place.line === undefined ? "" : `:${place.line}${column}`;
     return `${printable(place.file)}${spot} ${key}`.trimEnd();
   }
-  if (place.workload !== undefined) return `container ${printable(place.workload)}, label ${key}`;
+  if (place.workload !== undefined) {
+    return `container ${printable(place.workload)}${key === "" ? "" : `, label ${key}`}`;
+  }
   return place.source === "default" ? `default of ${key}` : `${place.source} ${key}`;
 }
 

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { nearest } from "../lib/nearest.ts";
 import { parseFile } from "../schema/file-tree.ts";
 import { Node } from "../schema/node.ts";
@@ -57,9 +57,13 @@ function textOf(
     return access.readFile(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const isMissing = code === "ENOENT" || code === "ENOTDIR";
+    const isMissing =
+      code === "ENOENT" || code === "ENOTDIR" || (code === "EACCES" && isClosed(path, access));
     if (mustExist || !isMissing) {
-      const message = isMissing ? "expected a settings file, but there is none" : `cannot be read (${code})`;
+      const message =
+        code !== "EACCES" && isMissing
+          ? "expected a settings file, but there is none"
+          : `cannot be read (${code})`;
       report({
         code: "unreadable-file",
         severity: "error",
@@ -68,6 +72,16 @@ function textOf(
       });
     }
     return undefined;
+  }
+}
+
+/** Whether it is its folder that may not be looked into, as a home that is not ours: then nothing is meant for us. */
+function isClosed(path: string, access: FileAccess): boolean {
+  try {
+    access.readFile(dirname(path));
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EACCES";
   }
 }
 

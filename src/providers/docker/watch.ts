@@ -292,7 +292,7 @@ export class DockerWatch {
     }
     this.#note(
       "unreachable",
-      `${this.#options.endpoint}: ${message}; trying again for ever, routes stay as they were`,
+      `the container engine cannot be reached at ${this.#options.endpoint}: ${message}; it is tried again for ever, routes stay as they were`,
     );
     this.#say();
   }
@@ -302,13 +302,7 @@ export class DockerWatch {
   }
 
   #note(about: string, message: string): void {
-    if (this.#problems.get(about) === message) return;
     this.#problems.set(about, message);
-    const what =
-      about === "unreachable"
-        ? "the container engine cannot be reached"
-        : "the container engine denies something";
-    this.#host.log.warn({ reason: message }, what);
   }
 
   async #pause(ms: number, signal = this.#closing.signal): Promise<void> {

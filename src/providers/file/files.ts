@@ -27,7 +27,8 @@ export function scanFiles({ directory, filename }: Pick<FileOptions, "directory"
     collect(directory, paths, new Set(), 0);
     return { files: paths.sort().map(readOne) };
   } catch (error) {
-    return { path: directory, fault: reasonOf(error) };
+    const reason = reasonOf(error);
+    return { path: directory, fault: `the directory of providers.file ${reason}` };
   }
 }
 
