@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { parseAddress } from "../model/entry-point.ts";
 import type { Settings } from "../model/settings.ts";
 import type { Command, Shell } from "./command.ts";
-import { settingsOrComplaint } from "./settings.ts";
+import { flagsOfProcess1, settingsOrComplaint } from "./settings.ts";
 
 const TIMEOUT_MS = 4000;
 
@@ -27,18 +27,6 @@ export default {
     }
   },
 } satisfies Command;
-
-// The health check of an image has no flags of its own: they are on the command line of what it checks.
-function flagsOfProcess1(shell: Shell): string[] {
-  try {
-    const words = shell.readFile("/proc/1/cmdline").replace(/\0$/, "").split("\0");
-    const program = words.findIndex((word) => /(?:^|\/)(?:waybill|traefik)(?:\.js)?$/.test(word));
-    const first = words.findIndex((word, index) => index > program && word.startsWith("-"));
-    return program < 0 || first < 0 ? [] : words.slice(first);
-  } catch {
-    return [];
-  }
-}
 
 async function askHealth({ ping, entryPoints }: Settings): Promise<string> {
   const own = ping && entryPoints.get(ping.entryPoint);

@@ -1,4 +1,5 @@
 import { nearest } from "../lib/nearest.ts";
+import certs from "./certs.ts";
 import check from "./check.ts";
 import { type Command, processShell, type Shell } from "./command.ts";
 import demo from "./demo.ts";
@@ -10,7 +11,7 @@ import run from "./run.ts";
 import version from "./version.ts";
 
 /** In the order in which `waybill help` names them. */
-const COMMANDS: readonly Command[] = [run, demo, check, explain, healthcheck, hash, version];
+const COMMANDS: readonly Command[] = [run, demo, check, explain, certs, healthcheck, hash, version];
 
 /** `waybill [command] [options]`. Gives the exit code. */
 export async function main(argv: readonly string[], shell: Shell = processShell): Promise<number> {

@@ -16,3 +16,15 @@ export function settingsOrComplaint(argv: readonly string[], shell: Shell): Load
   shell.err("Nothing was started. `waybill help` names the options.\n");
   return undefined;
 }
+
+/** A command in a container has no flags of its own: they are on the command line of what runs there. */
+export function flagsOfProcess1(shell: Shell): string[] {
+  try {
+    const words = shell.readFile("/proc/1/cmdline").replace(/\0$/, "").split("\0");
+    const program = words.findIndex((word) => /(?:^|\/)(?:waybill|traefik)(?:\.js)?$/.test(word));
+    const first = words.findIndex((word, index) => index > program && word.startsWith("-"));
+    return program < 0 || first < 0 ? [] : words.slice(first);
+  } catch {
+    return [];
+  }
+}
