@@ -57,13 +57,9 @@ function textOf(
     return access.readFile(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const isMissing =
-      code === "ENOENT" || code === "ENOTDIR" || (code === "EACCES" && isClosed(path, access));
-    if (mustExist || !isMissing) {
-      const message =
-        code !== "EACCES" && isMissing
-          ? "expected a settings file, but there is none"
-          : `cannot be read (${code})`;
+    const isMissing = code === "ENOENT" || code === "ENOTDIR";
+    if (mustExist || !(isMissing || isClosed(dirname(path), access))) {
+      const message = isMissing ? "expected a settings file, but there is none" : `cannot be read (${code})`;
       report({
         code: "unreadable-file",
         severity: "error",
@@ -75,10 +71,10 @@ function textOf(
   }
 }
 
-/** Whether it is its folder that may not be looked into, as a home that is not ours: then nothing is meant for us. */
-function isClosed(path: string, access: FileAccess): boolean {
+/** Whether the folder may not be looked into, as a home that is not ours: then nothing in it is meant for us. */
+function isClosed(folder: string, access: FileAccess): boolean {
   try {
-    access.readFile(dirname(path));
+    access.readFile(folder);
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EACCES";

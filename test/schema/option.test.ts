@@ -110,6 +110,9 @@ test("a switch with nothing after it stays off and says so", () => {
 
 test("a missing required option is reported where it should be", () => {
   assert.match(read(OPTIONS, { domains: [{}] }).said[0]!, /domains\[0\]\.main: is required/);
+  const { said } = read(OPTIONS, { domains: [{ mian: "a" }] });
+  assert.equal(said.length, 1, "one that was mistyped is said once, where it was written");
+  assert.match(said[0]!, /did you mean main/);
 });
 
 test("a refused option is a problem with the reason, unless it asks for what is so anyway", () => {

@@ -148,6 +148,14 @@ test("the usual files are looked for in order, and the first that is there count
   }
 });
 
+test("a home that is closed to us holds no settings of ours, a file of ours that is closed is an error", () => {
+  const closed = { code: "EACCES" };
+  const inHome = { "/home/.config": closed, "/home/.config/waybill.yml": closed };
+  assert.deepEqual(load({ env: { HOME: "/home" }, files: inHome }).said, []);
+  const inPlace = { "/etc/waybill": { code: "EISDIR" }, "/etc/waybill/waybill.yml": closed };
+  assert.match(load({ files: inPlace }).said[0]!, /cannot be read \(EACCES\)/);
+});
+
 test("a file that was named must be there and be readable", () => {
   assert.match(load({ argv: ["--configFile=/x.yml"] }).said[0]!, /^\/x\.yml: expected a settings file/);
   const files = { "/x.yml": { code: "EACCES" } };
