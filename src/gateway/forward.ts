@@ -106,7 +106,12 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
   #try(last: Fault | undefined): void {
     const exchange = this.#exchange;
     const leaf = this.#leaf;
-    const picked = leaf.pick(exchange, this.#tried);
+    let picked = leaf.pick(exchange, this.#tried);
+    if (!("spec" in picked) && this.#policy !== undefined && this.#tried !== undefined) {
+      // Whoever asks for tries wants them all, with a server that is starting again too.
+      this.#tried = undefined;
+      picked = leaf.pick(exchange, undefined);
+    }
     if (!("spec" in picked)) {
       if (last === undefined) refuse(exchange, picked, leaf.name, this.#gateway, leaf.retryAfterS);
       else refuse(exchange, last, exchange.detail ?? leaf.name, this.#gateway);
@@ -181,7 +186,7 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
   #mayTryAgain(fault: Fault, reused: boolean, requestSent: boolean): boolean {
     const exchange = this.#exchange;
     if (this.#policy !== undefined && fault.source === "upstream") {
-      if (requestSent && !isReplayable(exchange)) return false;
+      if (requestSent && !(isReplayable(exchange) && this.#mayBeDoneTwice())) return false;
       if (exchange.attempts >= this.#policy.attemptsMax) return false;
       return this.#policyAllows(fault.status) && (!requestSent || this.#gateway.retries.spend());
     }
@@ -189,6 +194,12 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     if (!requestSent) return true;
     if (!isReplayable(exchange) || !isIdempotent(exchange.method)) return false;
     return reused || (exchange.attempts === 1 && this.#gateway.retries.spend());
+  }
+
+  /** A server that failed without a reply may have done what it was asked to. An expression says so itself. */
+  #mayBeDoneTwice(): boolean {
+    const { again, nonIdempotent } = this.#policy!;
+    return again !== undefined || nonIdempotent || isIdempotent(this.#exchange.method);
   }
 
   #mayRepeat(status: number): boolean {

@@ -390,7 +390,11 @@ export class Http1Connection implements Timed {
     const call = this.#call!;
     const sink = call.sink!;
     const reusable =
-      this.#reply!.keepAlive && this.#requestDone && this.#rest.length === 0 && !this.#serverEnded;
+      this.#reply!.keepAlive &&
+      this.#requestDone &&
+      this.#rest.length === 0 &&
+      !this.#serverEnded &&
+      !mayBeMisread(call);
     const complete = this.#requestDone;
     this.#call = undefined;
     this.#reply = undefined;
@@ -484,6 +488,11 @@ export class Http1Connection implements Timed {
     this.socket.destroy();
     this.pool.gone(this, wasIdle);
   }
+}
+
+/** Servers that expect no body there take it for the next request, whose reply would go to somebody else. */
+function mayBeMisread({ requestLength, exchange: { method } }: Http1Call): boolean {
+  return requestLength !== 0 && (method === "GET" || method === "HEAD");
 }
 
 /** Whether bytes without an empty line may still become a reply's head. Garbage is not waited for. */
