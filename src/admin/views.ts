@@ -85,7 +85,8 @@ function loadBalancerView(
   options: NonNullable<ServiceReport["declared"]["loadBalancer"]>,
   service: ServiceReport,
 ): Json {
-  const { servers: _servers, unavailable: _unavailable, ...rest } = options;
+  const { servers: _servers, unavailable: _unavailable, hashBy, ...others } = options;
+  const rest = others.strategy === "hash" ? { ...others, hashBy } : others;
   const members = without(group(fileServiceOptions.loadBalancer), "servers");
   return {
     servers: service.servers.map(({ url, weight, path }) =>

@@ -110,7 +110,8 @@ export function startEvents(): void {
     for (const hear of hearers) hear();
   };
   source.addEventListener("configuration", (event) => {
-    version = (JSON.parse(event.data as string) as { version: number }).version;
+    // Reports of the same snapshot share its version, and may still tell of other containers and problems.
+    version = (JSON.parse(event.data as string) as { madeAtMs: number }).madeAtMs;
     isConnected = true;
     tell();
   });

@@ -97,6 +97,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       return options.pages?.(made) ?? ((_, response) => response.end("pages"));
     },
     version: "test",
+    inForce: loaded.sources,
     env: options.env ?? {},
     placeOf: (option) => ({ source: "flag", key: option }),
     readFile,

@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { makePages } from "../../src/cli/pages.ts";
+import { HOSTILE, TOWN } from "../dashboard/town.ts";
+import { eventually, type Product, startProduct } from "./harness.ts";
+
+const CHROMIUM = "/usr/bin/chromium";
+const SCREENSHOTS = join(import.meta.dirname, "..", "..", "docs", "screenshots");
+/** Runs in the page. */
+const FIND_FLAWS = readFileSync(join(import.meta.dirname, "..", "dashboard", "find-flaws.js"), "utf8");
+const isThere = existsSync(CHROMIUM);
+const skip = !isThere && process.env["CI"] !== "true" ? `${CHROMIUM} is not installed` : false;
+
+let browser: Browser;
+let product: Product;
+
+before(async () => {
+  if (skip !== false) return;
+  assert.ok(isThere, `${CHROMIUM} is needed`);
+  product = await startProduct({
+    containers: TOWN,
+    pages: makePages,
+    flags: [
+      "--entryPoints.websecure.address=127.0.0.1:0",
+      "--entryPoints.websecure.http.tls=true",
+      "--entryPoints.traefik.address=127.0.0.1:0",
+      "--api.insecure=true",
+    ],
+  });
+  browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await product?.[Symbol.asyncDispose]();
+});
+
+const home = () => `http://127.0.0.1:${product.ports.get("traefik")}/dashboard/`;
+
+interface Visit extends AsyncDisposable {
+  readonly page: Page;
+  go(hash: string, heading: string): Promise<void>;
+  /** What the browser complained of, and whom it asked beside us. */
+  readonly complaints: readonly string[];
+}
+
+async function visit(options: BrowserContextOptions = {}): Promise<Visit> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(home().replace("/dashboard/", "/"))) complaints.push(request.url());
+  });
+  return {
+    page,
+    complaints,
+    async go(hash, heading) {
+      await page.goto(`${home()}#/${hash}`);
+      await page.getByRole("heading", { level: 1, name: heading, exact: true }).waitFor();
+      await page.locator(".waiting").waitFor({ state: "detached" });
+    },
+    async [Symbol.asyncDispose]() {
+      await context.close();
+    },
+  };
+}
+
+const PAGES = [
+  ["", "Overview", "entry points"],
+  ["requests", "Live requests", "listening"],
+  ["explain?url=shop.localhost", "Explain a URL", "routed by shop@docker"],
+  ["problems", "Problems", "there is no middleware gone@file"],
+  ["routers", "Routers", "Host(`blog.localhost`)"],
+  ["routers/shop@docker", "shop@docker", "limit@docker"],
+  ["services", "Services", "2 of 2 up"],
+  ["services/shop-town@docker", "shop-town@docker", "Servers"],
+  ["middlewares", "Middlewares", "api-auth@docker"],
+  ["middlewares/api-auth@docker", "api-auth@docker", "hidden"],
+  ["containers", "Containers", "its label traefik.enable says false"],
+  ["certificates", "Certificates", "No certificates yet"],
+  ["settings", "Settings", "api.insecure"],
+  ["nowhere", "Nothing here", "There is no such page"],
+  ["routers/none@docker", "none@docker", "There is nothing of that name"],
+] as const;
+
+for (const [hash, heading, text] of PAGES) {
+  test(`the page ${hash || "overview"} shows what it is for, without a complaint of the browser`, {
+    skip,
+  }, async () => {
+    await using browsing = await visit();
+    await browsing.go(hash, heading);
+    await browsing.page.getByText(text).first().waitFor();
+    const complaints = browsing.complaints.filter((one) => !(hash.includes("none@") && one.includes("404")));
+    assert.deepEqual(complaints, []);
+  });
+}
+
+test("AD-04 AD-05 hostile names are text, and what cannot be seen in them is shown", { skip }, async () => {
+  await using browsing = await visit();
+  for (const [hash, heading] of [
+    ["containers", "Containers"],
+    ["routers", "Routers"],
+    ["routers/hostile@docker", "hostile@docker"],
+    ["explain?url=hostile.localhost/x", "Explain a URL"],
+  ] as const) {
+    await browsing.go(hash, heading);
+    const visible = HOSTILE.replace("\u202e", "\\u202e");
+    await browsing.page.getByText(visible.slice(0, 20)).first().waitFor();
+    const shown = await browsing.page.locator("main").textContent();
+    assert.ok(shown?.includes(visible), hash);
+    assert.equal(await browsing.page.locator("main img").count(), 0);
+    assert.doesNotMatch(await browsing.page.title(), /^1$/);
+  }
+  assert.deepEqual(browsing.complaints, []);
+});
+
+test("live requests come by themselves, filtered, with where their time went", { skip }, async () => {
+  await using browsing = await visit();
+  await browsing.go("requests?status=4xx", "Live requests");
+  await browsing.page.getByText("listening").waitFor();
+  await eventually(async () => {
+    await product.get("whoami.localhost", "/fine?token=secret");
+    await product.get("nobody.localhost", "/lost?token=secret");
+    await browsing.page.getByText("/lost").first().waitFor({ timeout: 1000 });
+  });
+  const main = browsing.page.locator("main");
+  assert.doesNotMatch((await main.textContent()) ?? "", /fine|token/);
+  await browsing.page.locator(".requests summary").first().click();
+  await browsing.page.getByText("none took it").first().waitFor();
+  assert.deepEqual(browsing.complaints, []);
+});
+
+test("nobody watching means that no samples are made", { skip }, async () => {
+  {
+    await using browsing = await visit();
+    await browsing.go("requests", "Live requests");
+    await browsing.page.getByText("listening").waitFor();
+  }
+  let heard = 0;
+  await eventually(() => assert.equal(product.runtime.traffic().requests >= 0, true));
+  const end = product.runtime.onRequests(() => heard++);
+  await eventually(async () => {
+    await product.get("whoami.localhost", "/watched");
+    assert.ok(heard > 0);
+  });
+  end();
+  const before = heard;
+  await product.get("whoami.localhost", "/unwatched");
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  assert.equal(heard, before);
+});
+
+test("a change of the configuration is on the page without anybody reloading it", { skip }, async () => {
+  await using browsing = await visit();
+  await browsing.go("routers", "Routers");
+  const label = { "traefik.http.routers.late.rule": "Host(`late.localhost`)" };
+  const late = await product.demo.engine.add({ name: "late", labels: label });
+  await browsing.page.getByRole("link", { name: "late@docker" }).first().waitFor({ timeout: 8000 });
+  await product.demo.engine.remove(late);
+  await browsing.page
+    .getByRole("link", { name: "late@docker" })
+    .first()
+    .waitFor({ state: "detached", timeout: 8000 });
+});
+
+test("everything is reached by keyboard, and the focus is seen", { skip }, async () => {
+  await using browsing = await visit();
+  const { page } = browsing;
+  await browsing.go("", "Overview");
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate("document.activeElement?.textContent"), "Skip to the content");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate("document.activeElement?.id"), "main");
+  await page.getByRole("link", { name: "Routers" }).first().focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "Routers" }).waitFor();
+  await eventually(async () => assert.equal(await page.evaluate("document.activeElement?.tagName"), "H1"));
+  await page.keyboard.press("/");
+  await page.keyboard.type("blog");
+  await page.getByText("2 routers", { exact: true }).waitFor();
+  assert.match(page.url(), /search=blog/);
+  await page.keyboard.press("Tab");
+  const outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle");
+  assert.equal(outline, "solid");
+});
+
+test("a phone's width holds every page without scrolling sideways", { skip }, async () => {
+  await using browsing = await visit({ viewport: { width: 390, height: 844 } });
+  for (const [hash, heading] of PAGES) {
+    await browsing.go(hash, heading);
+    const wide = await browsing.page.evaluate("document.documentElement.scrollWidth");
+    assert.ok(Number(wide) <= 390, `${hash}: ${wide}`);
+  }
+  await browsing.go("", "Overview");
+  await browsing.page.getByRole("button", { name: "Menu" }).click();
+  await browsing.page.getByRole("link", { name: "Containers" }).first().click();
+  await browsing.page.getByRole("heading", { level: 1, name: "Containers" }).waitFor();
+});
+
+test("controls have names, headings and landmarks are there, and text can be read on its ground", {
+  skip,
+}, async () => {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await using browsing = await visit({ colorScheme });
+    for (const [hash, heading] of PAGES) {
+      await browsing.go(hash, heading);
+      assert.deepEqual(await browsing.page.evaluate(FIND_FLAWS), [], `${hash} in ${colorScheme}`);
+    }
+  }
+});
+
+test("the page is small and soon there", { skip }, async () => {
+  await using browsing = await visit();
+  let bytes = 0;
+  browsing.page.on("response", async (response) => {
+    bytes += Number(response.headers()["content-length"] ?? 0);
+  });
+  await browsing.go("", "Overview");
+  assert.ok(bytes < 200_000, `${bytes} bytes`);
+});
+
+test("screenshots for the documentation", {
+  skip: skip || process.env["UPDATE_SCREENSHOTS"] !== "1",
+}, async () => {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  const shots = [
+    ["overview", "", "Overview"],
+    ["router", "routers/shop@docker", "shop@docker"],
+    ["explain", "explain?url=wiki.localhost", "Explain a URL"],
+    ["requests", "requests", "Live requests"],
+    ["containers", "containers", "Containers"],
+  ] as const;
+  const looks = [
+    ["light", { colorScheme: "light" }],
+    ["dark", { colorScheme: "dark" }],
+    ["phone", { colorScheme: "light", viewport: { width: 390, height: 844 } }],
+  ] as const;
+  const hosts = ["shop", "whoami", "blog", "nobody"];
+  const traffic = setInterval(() => {
+    const host = hosts[Math.floor(Math.random() * 3.2)]!;
+    void product.get(`${host}.localhost`, `/${host}/${Math.floor(Math.random() * 9)}`).catch(() => undefined);
+  }, 60);
+  await new Promise((resolve) => setTimeout(resolve, 30_000));
+  for (const [look, options] of looks) {
+    await using browsing = await visit(options);
+    for (const [name, hash, heading] of shots) {
+      await browsing.go(hash, heading);
+      await browsing.page.waitForTimeout(name === "requests" ? 2500 : 700);
+      await browsing.page.screenshot({ path: join(SCREENSHOTS, `${name}-${look}.png`) });
+    }
+  }
+  clearInterval(traffic);
+});
