@@ -42,7 +42,7 @@ export const observability = group({
   traceVerbosity: choice(
     "minimal",
     "detailed",
-  )({ doc: "Spans of every middleware and service, or only of the request." }),
+  )({ doc: "Spans of the router and the service too, or only of the request and what is sent on." }),
 });
 
 export const routerOptions = {
@@ -159,16 +159,21 @@ const balancing = {
   passHostHeader: bool({ doc: "Send the client's Host on; else the server's own.", default: "true" }),
   responseForwarding: group({
     flushInterval: duration({
-      doc: "Replies are never held back, so this changes nothing that a client can see.",
+      doc: "How long parts of a reply are held back.",
       default: "100ms",
+      obsolete: "replies are passed on as they come, and never held back",
     }),
   })({ doc: "How replies are passed on." }),
   serversTransport: text({ doc: "How servers are connected to.", default: "" }),
 };
 
-const weightedService = group({
+const share = {
   name: text({ doc: "Service.", required: true }),
   weight: int({ doc: "Share of the requests; 0 for none.", default: "1" }),
+};
+
+const weightedService = group({
+  ...share,
   header: text({
     doc: "Requests with this header go here, whatever the weights: `Name` or `Name=value`.",
     default: "",
@@ -215,7 +220,7 @@ export const failover = group({
 });
 
 export const highestRandomWeight = group({
-  services: list(weightedService)({ doc: "Services and their shares." }),
+  services: list(group(share))({ doc: "Services and their shares." }),
   healthCheck: parentHealth({ doc: "Leave services out whose servers are all down." }),
 });
 

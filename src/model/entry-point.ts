@@ -199,7 +199,7 @@ export const entryPointOptions = {
     traceVerbosity: choice(
       "minimal",
       "detailed",
-    )({ doc: "Spans of every part, or only of the request.", default: "minimal" }),
+    )({ doc: "Spans of router and service too, or only of the request.", default: "minimal" }),
   })({ doc: "What is recorded for routers that say nothing about it.", always: true }),
 };
 export type EntryPointSettings = Values<typeof entryPointOptions>;
