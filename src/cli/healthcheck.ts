@@ -3,7 +3,7 @@ import https from "node:https";
 import { connect } from "node:net";
 import { parseAddress } from "../model/entry-point.ts";
 import type { Settings } from "../model/settings.ts";
-import type { Command, Shell } from "./command.ts";
+import type { Command } from "./command.ts";
 import { flagsOfProcess1, settingsOrComplaint } from "./settings.ts";
 
 const TIMEOUT_MS = 4000;
