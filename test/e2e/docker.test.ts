@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
+import { Agent, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -166,6 +166,70 @@ test("of two containers that claim one router, the older one has it", options, a
   await answers("younger.e2e", 200, /^younger$/m);
   await stop("younger");
 });
+
+test(
+  "BE-24 no request is lost while containers are replaced under load, the old one stopped when the new is healthy",
+  options,
+  async () => {
+    const labels = {
+      "com.docker.compose.project": PREFIX,
+      "com.docker.compose.service": "rolling",
+      "traefik.http.routers.e2e-rolling.rule": "Host(`rolling.e2e`)",
+    };
+    // The page is there when it serves.
+    const check = [
+      ...["--health-cmd", "test -f /www/index.html", "--health-interval", "300ms", "--health-retries", "20"],
+    ];
+    await start("rolling-0", labels, ...check);
+    await answers("rolling.e2e", 200, /^rolling-0$/m);
+    const load = startLoad("rolling.e2e");
+    for (let i = 1; i <= 3; i++) {
+      const [old, next] = [`rolling-${i - 1}`, `rolling-${i}`];
+      await start(next, labels, ...check);
+      await eventually(15, async () => {
+        const state = await docker("inspect", "-f", "{{.State.Health.Status}}", `${PREFIX}-${next}`);
+        assert.equal(state, "healthy");
+      });
+      await eventually(15, () => assert.ok(load.seen.has(next), `${next} gets requests`));
+      await docker("stop", "-t", "2", `${PREFIX}-${old}`);
+      await stop(old);
+    }
+    const { asked, failures } = await load.end();
+    assert.deepEqual(failures, [], `of ${asked} requests`);
+    assert.ok(asked > 100, `only ${asked} requests`);
+    await stop("rolling-3");
+  },
+);
+
+/** Clients that ask again and again, on connections that are kept. */
+function startLoad(host: string) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  const seen = new Set<string>();
+  const failures: string[] = [];
+  let asked = 0;
+  let isOver = false;
+  const client = async () => {
+    while (!isOver) {
+      asked++;
+      try {
+        const { status, body } = await product.get(host, "/", { agent });
+        if (status === 200) seen.add(body.trim());
+        else failures.push(`${status} ${body}`);
+      } catch (error) {
+        failures.push((error as Error).message);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  const clients = Array.from({ length: 8 }, client);
+  const end = async () => {
+    isOver = true;
+    await Promise.all(clients);
+    agent.destroy();
+    return { asked, failures };
+  };
+  return { seen, end };
+}
 
 // The machine's own engine is not ours to kill, so this test has one of its own, in namespaces of its own: an engine
 // without a bridge takes `docker0` away from whoever has it.
