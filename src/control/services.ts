@@ -190,16 +190,13 @@ function withChildren(
   child: (written: string, option: string) => string,
 ): Exclude<ServiceSpec, { kind: "internal" | "loadBalancer" }> {
   switch (kind) {
-    case "weighted":
+    case "weighted": {
+      const options = value.weighted!;
+      return { ...common, kind, options: { ...options, services: named(options.services, child) } };
+    }
     case "highestRandomWeight": {
-      const options = value[kind]!;
-      const services = options.services.map((one, i) => ({
-        ...one,
-        name: child(one.name, `services[${i}].name`),
-      }));
-      return kind === "weighted"
-        ? { ...common, kind, options: { ...value.weighted!, services } }
-        : { ...common, kind, options: { ...value.highestRandomWeight!, services } };
+      const options = value.highestRandomWeight!;
+      return { ...common, kind, options: { ...options, services: named(options.services, child) } };
     }
     case "mirroring": {
       const options = value.mirroring!;
@@ -219,4 +216,11 @@ function withChildren(
       return { ...common, kind, options: { ...options, service, fallback } };
     }
   }
+}
+
+function named<S extends { readonly name: string }>(
+  services: readonly S[],
+  child: (written: string, option: string) => string,
+): S[] {
+  return services.map((one, i) => ({ ...one, name: child(one.name, `services[${i}].name`) }));
 }

@@ -19,13 +19,16 @@ export interface Log extends Logger {
 /** Where lines go, for tests; a file or standard output otherwise. */
 export interface Sink {
   write(line: string): void;
+  /** Somebody reads along: colours help. */
+  readonly isTerminal?: boolean;
 }
 
 export function createLog(options: LogOptions, sink?: Sink): Log {
   const onError = (error: Error) =>
     void process.stderr.write(`the log cannot be written: ${error.message}\n`);
   const out = sink ?? new RotatingSink(options, onError, true);
-  const isColored = !options.noColor && sink === undefined && options.filePath === "" && isatty(1);
+  const isTerminal = sink === undefined ? options.filePath === "" && isatty(1) : sink.isTerminal === true;
+  const isColored = isTerminal && !options.noColor;
   const stream =
     options.format === "json" ? out : { write: (line: string) => out.write(readable(line, isColored)) };
   const log = pino(

@@ -45,6 +45,12 @@ test("inFlightReq counts by host if nothing else is said, and by what is said", 
   const key = (value: string) => ({ headers: ["X-Key", value] });
   assert.equal(by({ requestHeaderName: "X-Key" }, key("1"), key("2")), undefined);
   assert.equal(by({ requestHeaderName: "X-Key" }, {}, {}), 429, "without the header all count together");
+  const from = (...hops: string[]) => ({ headers: ["X-Forwarded-For", hops.join(", ")] });
+  const second = { ipStrategy: { depth: "2" } };
+  assert.equal(by(second, from("1.1.1.1", "9.9.9.9"), from("1.1.1.2", "9.9.9.9")), undefined);
+  assert.equal(by(second, from("1.1.1.1", "9.9.9.8"), from("1.1.1.1", "9.9.9.9")), 429);
+  const known = { ipStrategy: { excludedIPs: "9.9.9.9" } };
+  assert.equal(by(known, from("1.1.1.1", "9.9.9.9"), from("1.1.1.2", "9.9.9.9")), undefined);
   assert.match(
     problemsOf(inFlightReq, { sourceCriterion: { requestHost: "true", ipStrategy: {} } }).join(),
     /only one/,

@@ -108,6 +108,10 @@ test("rateLimit tells clients apart by address, header or host", () => {
   );
   const forwarded = (value: string) => ({ headers: ["X-Forwarded-For", value] });
   assert.equal(by({ ipStrategy: { depth: "1" } }, forwarded("1.1.1.1"), forwarded("1.1.1.2")), "ok");
+  const known = { ipStrategy: { excludedIPs: "9.9.9.9" } };
+  assert.equal(by(known, forwarded("1.1.1.1, 9.9.9.9"), forwarded("1.1.1.2, 9.9.9.9")), "ok");
+  const subnet = { ipStrategy: { ipv6Subnet: "64" } };
+  assert.equal(by(subnet, { peerIp: "2001:db8::1" }, { peerIp: "2001:db8::2" }), 429);
   assert.match(
     problemsOf(rateLimit, { sourceCriterion: { requestHost: "true", requestHeaderName: "X" } }).join(),
     /only one/,

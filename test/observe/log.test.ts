@@ -36,6 +36,17 @@ test("readable lines have time, level, message and fields, errors with their sta
   assert.match(lines[1]!, /^\S+ ERR this failed err=boom\n {4}at /);
 });
 
+test("noColor: what a terminal is shown has colours unless it says so", () => {
+  const written = (options: Record<string, string>) => {
+    const lines: string[] = [];
+    const sink = { write: (line: string) => void lines.push(line), isTerminal: true };
+    createLog(read(logOptions, options).values as LogOptions, sink).warn({}, "odd");
+    return lines.join("");
+  };
+  assert.ok(written({}).includes("\x1b["));
+  assert.ok(!written({ noColor: "true" }).includes("\x1b["));
+});
+
 test("a level lets itself and what is worse through", () => {
   const written = (level: string) => {
     const { log, lines } = logTo({ level });
