@@ -24,7 +24,9 @@ export function withoutEngine(): string | false {
   const missing = [DOCKER, "docker-compose"].filter((name) => spawnSync(name, ["version"]).status !== 0);
   if (missing.length > 0) return `needs ${missing.join(" and ")} and a Docker engine`;
   const images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split("\n");
-  const absent = ["node:26-slim", "traefik/whoami:latest"].filter((name) => !images.includes(name));
+  const absent = ["node:26-slim", "traefik/whoami:latest", "redis:7"].filter(
+    (name) => !images.includes(name),
+  );
   return absent.length > 0 && `needs the images ${absent.join(" and ")}; .ci/images.sh makes them`;
 }
 
