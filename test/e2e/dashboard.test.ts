@@ -242,17 +242,15 @@ if (process.env["UPDATE_SCREENSHOTS"] === "1") test("screenshots for the documen
 
 async function takeScreenshots(): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true });
+  const light: BrowserContextOptions = { colorScheme: "light" };
+  const dark: BrowserContextOptions = { colorScheme: "dark" };
+  const phone: BrowserContextOptions = { colorScheme: "light", viewport: { width: 390, height: 844 } };
   const shots = [
-    ["overview", "", "Overview"],
-    ["router", "routers/shop@docker", "shop@docker"],
-    ["explain", "explain?url=wiki.localhost", "Explain a URL"],
-    ["requests", "requests", "Live requests"],
-    ["containers", "containers", "Containers"],
-  ] as const;
-  const looks = [
-    ["light", { colorScheme: "light" }],
-    ["dark", { colorScheme: "dark" }],
-    ["phone", { colorScheme: "light", viewport: { width: 390, height: 844 } }],
+    ["overview-light", "", "Overview", light],
+    ["overview-phone", "", "Overview", phone],
+    ["router-dark", "routers/shop@docker", "shop@docker", dark],
+    ["explain-light", "explain?url=wiki.localhost", "Explain a URL", light],
+    ["containers-phone", "containers", "Containers", phone],
   ] as const;
   const hosts = ["shop", "whoami", "blog", "nobody"];
   const traffic = setInterval(() => {
@@ -260,13 +258,11 @@ async function takeScreenshots(): Promise<void> {
     void product.get(`${host}.localhost`, `/${host}/${Math.floor(Math.random() * 9)}`).catch(() => undefined);
   }, 60);
   await new Promise((resolve) => setTimeout(resolve, 30_000));
-  for (const [look, options] of looks) {
+  for (const [name, hash, heading, options] of shots) {
     await using browsing = await visit(options);
-    for (const [name, hash, heading] of shots) {
-      await browsing.go(hash, heading);
-      await browsing.page.waitForTimeout(name === "requests" ? 2500 : 700);
-      await browsing.page.screenshot({ path: join(SCREENSHOTS, `${name}-${look}.png`) });
-    }
+    await browsing.go(hash, heading);
+    await browsing.page.waitForTimeout(700);
+    await browsing.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
   }
   clearInterval(traffic);
 }
