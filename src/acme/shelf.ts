@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Account } from "./ca.ts";
-import { type CertificateFacts, readCertificate } from "./certificate.ts";
+import { type CertificateFacts, readChecked } from "./certificate.ts";
 import { shelfName } from "./names.ts";
 import { isRecord } from "./problem.ts";
 import { type Vault, VaultError } from "./vault.ts";
@@ -237,7 +237,7 @@ function describe(kept: Kept): string {
   return `${JSON.stringify({ ca, names, resolver, profile, issuer, ...times, sha256: digests }, null, 2)}\n`;
 }
 
-/** Undefined unless the meta file vouches for both others and they are a certificate and its key. */
+/** Undefined unless the meta file vouches for both others. */
 function parseKept(set: Texts): Kept | undefined {
   const meta = readJson(Buffer.from(set["meta.json"]));
   const digests = meta?.["sha256"];
@@ -246,7 +246,7 @@ function parseKept(set: Texts): Kept | undefined {
     return undefined;
   try {
     return {
-      ...readCertificate(set["chain.pem"], set["key.pem"]),
+      ...readChecked(set["chain.pem"], set["key.pem"]),
       ca: String(meta!["ca"]),
       names: meta!["names"].map(String),
       resolver: String(meta!["resolver"]),

@@ -124,8 +124,8 @@ test("AC-20 advice cannot put a renewal off beyond the last twentieth of a life"
   await clock.until(() => certificates().length === 1);
   await clock.pass(80 * DAY_MS, 12 * HOUR_MS);
   assert.equal(ca.issued, 1);
-  await clock.pass(7 * DAY_MS, 3 * HOUR_MS);
-  assert.equal(ca.issued, 2);
+  const passed = await clock.until(() => ca.issued === 2, 3 * HOUR_MS);
+  assert.ok(passed <= 7 * DAY_MS, `${passed / DAY_MS} days`);
 });
 
 test("AC-21 an order for a certificate that was replaced already is made without saying so", async (t) => {
