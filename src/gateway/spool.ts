@@ -8,18 +8,22 @@ const READ_BYTES = 64 * 1024;
 
 /**
  * Reads a whole body, the first `memoryBytes` into memory and a longer one to a file. Undefined when it has more than
- * `bytesMax`: the rest is then left with the source. Rejects with `BodyFailure` if it will never be complete.
+ * `bytesMax`: the rest is then left with the source. Rejects with `BodyFailure` if it will never be complete. Once
+ * `over` is aborted nothing is kept any more, be it complete or not.
  */
 export function spool(
   source: BodySource,
   memoryBytes: number,
   bytesMax: number,
+  over: AbortSignal,
 ): Promise<Spooled | undefined> {
   if (source.length > bytesMax) return Promise.resolve(undefined);
   if (source === NO_BODY) return Promise.resolve(new SpooledBody(Buffer.alloc(0), undefined));
   if (source instanceof BytesBody) return Promise.resolve(new SpooledBody(source.bytes, undefined));
   return new Promise((resolve, reject) => {
-    source.flow(new Spooling(source, memoryBytes, bytesMax, resolve, reject));
+    const spooling = new Spooling(source, memoryBytes, bytesMax, resolve, reject);
+    over.addEventListener("abort", () => spooling.abandon(), { once: true });
+    source.flow(spooling);
   });
 }
 
@@ -35,6 +39,7 @@ class Spooling implements BodySink {
   /** A chunk is on its way to the file. */
   #isWriting = false;
   #isOver = false;
+  #isDropped = false;
 
   constructor(
     source: BodySource,
@@ -72,6 +77,7 @@ class Spooling implements BodySink {
   async #write(chunk: Buffer): Promise<void> {
     if (this.#file === undefined) {
       this.#file = await SpoolFile.open();
+      if (this.#isDropped) return this.#file.close();
       await this.#file.write(Buffer.concat(this.#chunks));
       this.#chunks = [];
     }
@@ -80,6 +86,7 @@ class Spooling implements BodySink {
 
   #written(): void {
     this.#isWriting = false;
+    if (this.#isDropped) return;
     if (this.#isOver) this.#finish();
     else this.#source.resume();
   }
@@ -106,7 +113,14 @@ class Spooling implements BodySink {
     this.#reject(new BodyFailure(fault));
   }
 
+  /** Whoever wanted the body has gone, and its source does not say so to us. */
+  abandon(): void {
+    this.#drop();
+    this.#reject(new BodyFailure(FAULTS["client-gone"]));
+  }
+
   #drop(): void {
+    this.#isDropped = true;
     this.#chunks = [];
     this.#file?.close();
   }

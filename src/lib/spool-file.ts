@@ -8,6 +8,10 @@ import { join } from "node:path";
  * nobody else can read it and nothing is left behind by a crash.
  */
 export class SpoolFile {
+  // Node ends the thread when a file handle is collected that was not closed. Nothing should come to that.
+  static readonly #forgotten = new FinalizationRegistry((handle: FileHandle) => {
+    handle.close().catch(() => {});
+  });
   readonly #handle: FileHandle;
   #size = 0;
   #isClosed = false;
@@ -21,6 +25,7 @@ export class SpoolFile {
 
   constructor(handle: FileHandle) {
     this.#handle = handle;
+    SpoolFile.#forgotten.register(this, handle, this);
   }
 
   get size(): number {
@@ -44,6 +49,7 @@ export class SpoolFile {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    SpoolFile.#forgotten.unregister(this);
     this.#handle.close().catch(() => {});
   }
 }

@@ -2,7 +2,6 @@ import { compilePredicate, type PredicateFunction } from "../lib/predicate.ts";
 import { type Exchange, type Reply, reply } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import { removeHeader } from "../model/headers.ts";
-import type { Spooled } from "../model/host.ts";
 import { middleware, type Outcome, type RetryPolicy } from "../model/middleware.ts";
 import { size, text } from "../schema/kinds.ts";
 
@@ -44,7 +43,7 @@ export default middleware({
 
   create(options, host) {
     const retry = retryOf(options.retryExpression);
-    const bodies = new Map<Exchange, Spooled[]>();
+    const ends = new Map<Exchange, AbortController>();
     const { maxRequestBodyBytes: requestMax, maxResponseBodyBytes: replyMax } = options;
     return {
       onRequest(exchange) {
@@ -60,33 +59,44 @@ export default middleware({
         return readReply(exchange);
       },
       onDone(exchange) {
-        for (const body of bodies.get(exchange) ?? []) body.close();
-        bodies.delete(exchange);
+        ends.get(exchange)?.abort();
+        ends.delete(exchange);
       },
       ...(retry && { retry }),
     };
 
     async function readRequest(exchange: Exchange): Promise<Outcome> {
-      const body = await host.spool(exchange.requestBody, options.memRequestBodyBytes, limitOf(requestMax));
+      const body = await host.spool(
+        exchange.requestBody,
+        options.memRequestBodyBytes,
+        limitOf(requestMax),
+        endOf(exchange),
+      );
       if (body === undefined) return REQUEST_TOO_LARGE;
-      keep(exchange, body);
       exchange.requestBody = body;
       return undefined;
     }
 
     async function readReply(exchange: Exchange): Promise<Outcome> {
-      const body = await host.spool(exchange.replyBody, options.memResponseBodyBytes, limitOf(replyMax));
+      const body = await host.spool(
+        exchange.replyBody,
+        options.memResponseBodyBytes,
+        limitOf(replyMax),
+        endOf(exchange),
+      );
       if (body === undefined) return REPLY_TOO_LARGE;
-      keep(exchange, body);
       exchange.replyBody = body;
       removeHeader(exchange.replyHeaders, "content-length");
       return undefined;
     }
 
-    function keep(exchange: Exchange, body: Spooled): void {
-      const kept = bodies.get(exchange);
-      if (kept === undefined) bodies.set(exchange, [body]);
-      else kept.push(body);
+    function endOf(exchange: Exchange): AbortSignal {
+      let end = ends.get(exchange);
+      if (end === undefined) {
+        end = new AbortController();
+        ends.set(exchange, end);
+      }
+      return end.signal;
     }
   },
 });

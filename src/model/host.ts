@@ -43,9 +43,14 @@ export interface Host {
   readonly gatherReply: (exchange: Exchange, bytesMax: number) => Promise<Buffer | undefined>;
   /**
    * Reads a whole body, the first `memoryBytes` into memory and a longer one to a file. Undefined when it has more
-   * than `bytesMax`, and the rest is left with the source. Who asks closes it when the exchange is done.
+   * than `bytesMax`, and the rest is left with the source. Nothing is kept once `over` is aborted: who asks does so in `onDone`.
    */
-  readonly spool: (source: BodySource, memoryBytes: number, bytesMax: number) => Promise<Spooled | undefined>;
+  readonly spool: (
+    source: BodySource,
+    memoryBytes: number,
+    bytesMax: number,
+    over: AbortSignal,
+  ) => Promise<Spooled | undefined>;
   /** Token buckets in a Redis that other machines use too, under this middleware's name. */
   readonly sharedLimit: (spec: SharedLimitSpec) => SharedLimit;
   /** Reads a whole text file when the middleware is made (`usersFile`); throws with a reason. Never on a request. */
