@@ -237,6 +237,7 @@ export class Waybill {
       report: this.#report,
       servers: this.#servers(),
       certificates: this.#certificateViews(),
+      orders: this.#certificates?.acme.counts ?? new Map(),
       threads: this.#threads.size,
       startedAtMs: this.#startedAtMs,
     });

@@ -10,8 +10,16 @@ export interface OwnFacts {
   readonly report: Report | undefined;
   readonly servers: readonly ServerState[];
   readonly certificates: readonly CertificateView[];
+  /** By resolver, since the start. */
+  readonly orders: ReadonlyMap<string, CertificateCounts>;
   readonly threads: number;
   readonly startedAtMs: number;
+}
+
+export interface CertificateCounts {
+  readonly orders: number;
+  readonly issued: number;
+  readonly failed: number;
 }
 
 const RESOLUTION_MS = 50;
@@ -53,6 +61,7 @@ export class OwnMetrics {
     this.#addConfiguration(add, facts);
     addServers(add, facts.servers);
     addCertificates(add, facts.certificates);
+    addOrders(add, facts.orders);
     this.#addProcess(add, facts);
     return series;
   }
@@ -121,6 +130,18 @@ function addCertificates(add: Add, certificates: readonly CertificateView[]): vo
   for (const { commonName, serialNumber, names, notAfterMs } of certificates) {
     const labels = ["cn", commonName, "serial", serialNumber, "sans", [...names].sort().join(",")];
     add("gauge", "traefik_tls_certs_not_after", help, notAfterMs / 1000, labels);
+  }
+}
+
+function addOrders(add: Add, orders: OwnFacts["orders"]): void {
+  const counters = [
+    ["orders", "waybill_certificate_orders_total", "Certificates that were asked for."],
+    ["issued", "waybill_certificate_issued_total", "Certificates that were got."],
+    ["failed", "waybill_certificate_failures_total", "Attempts to get a certificate that failed."],
+  ] as const;
+  for (const [count, name, help] of counters) {
+    for (const [resolver, counts] of orders)
+      add("counter", name, help, counts[count], ["resolver", resolver]);
   }
 }
 

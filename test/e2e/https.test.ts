@@ -69,6 +69,10 @@ test("a label gets its certificate by HTTP-01 through a redirect and a login, an
   const redirected = await first.get("app.example.com", "/a?b=c");
   assert.equal(redirected.status, 301);
   assert.equal(redirected.headers["location"], `https://app.example.com:${pebble.tlsPort}/a?b=c`);
+  const metrics = first.runtime.metrics();
+  assert.match(metrics, /^traefik_tls_certs_not_after\{.*sans="app\.example\.com".*\} \d/m);
+  assert.match(metrics, /^waybill_certificate_orders_total\{resolver="le"\} 2$/m);
+  assert.match(metrics, /^waybill_certificate_failures_total\{resolver="le"\} 0$/m);
   const serial = (await shown(pebble.tlsPort, "app.example.com")).serialNumber;
   assert.equal(issuedIn(first), 2);
   assertNoErrors(first);
