@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { exportCertificates } from "../../src/acme/commands.ts";
 import { resolverOptions } from "../acme/helpers.ts";
 import { hasPebble, type Pebble, type PebbleOptions, startPebble } from "../acme/pebble.ts";
+import { BUSYBOX_IMAGE, docker, importBusybox, skipWithoutContainers } from "../busybox-image.ts";
 import { eventually, type Product } from "./harness.ts";
 import {
   assertNoErrors,
@@ -236,3 +237,33 @@ test("the resolver called internal serves *.localhost with a certificate of its 
   });
   assertNoErrors(product);
 });
+
+test(
+  "a real container on a real engine is served over HTTPS by its labels alone",
+  skipWithoutContainers(),
+  async (t) => {
+    if (!hasPebble(t)) return;
+    await importBusybox();
+    const { pebble, storage } = await begin(t);
+    const mark = `waybill-https-${process.pid}`;
+    const product = await startFor(t, {
+      flags: [
+        ...resolverFlags(pebble, storage, HTTP),
+        "--providers.docker.endpoint=unix:///var/run/docker.sock",
+        // Other tests use the same engine.
+        `--providers.docker.constraints=Label(\`e2e.test\`, \`${mark}\`)`,
+      ],
+    });
+    t.after(() => docker(["rm", "-f", mark]));
+    const { labels } = secureApp("real.example.com");
+    const flags = Object.entries({ ...labels, "e2e.test": mark }).flatMap(([key, value]) => [
+      "-l",
+      `${key}=${value}`,
+    ]);
+    await docker(["run", "-d", "--name", mark, "--hostname", "real", ...flags, BUSYBOX_IMAGE]);
+    await served(product, pebble, "real.example.com", 30);
+    const { body } = await secureGet(pebble.tlsPort, "real.example.com", { ca: await pebble.root(0) });
+    assert.match(body, /^real$/m);
+    assertNoErrors(product);
+  },
+);
