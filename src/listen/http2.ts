@@ -105,6 +105,8 @@ export class Http2Connection implements Timed {
     this.#session = session;
     session.setLocalWindowSize(site.settings.http2.connectionWindow);
     session.on("error", ignore);
+    // Node waits for streams that nobody will ever end: the socket allows half-closed connections, HTTP/2 knows none.
+    socket.on("end", () => session.destroy());
     session.on("stream", this.#begin);
     session.on("close", () => {
       site.limits.remove(this);
