@@ -14,7 +14,9 @@ export function mergeTrees(under: Node, over: Node, overrides: Override[], path 
   // A group switched off below and filled above is on: who fills it wants it.
   const isRevived = !isSaid && over.children !== undefined && /^(?:0|f|false)$/i.test(String(under.value));
   const winner = isSaid || isRevived ? over : under;
-  const merged = new Node(under.name, winner.place);
+  // Variables have no letters but capitals, so they cannot tell how a name of the user's own is spelled.
+  const name = under.place.source === "environment" ? over.name : under.name;
+  const merged = new Node(name, winner.place);
   merged.value = winner.value;
   merged.items = winner.items;
   if (winner === over && hasValue(under) && under.value !== over.value) {
