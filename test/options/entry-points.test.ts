@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { after, test } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -361,6 +362,20 @@ test("allowACMEByPass: routers may take the path of challenges, and the redirect
   };
   assert.match(routers(false), /^HostRegexp\(`\^\.\+\$`\) \d+; Path\(\S+\) 9223372036854775807$/);
   assert.match(routers(true), /^HostRegexp\(\S+ && !PathPrefix\(\S+ \d+; Path\(\S+\) 0$/);
+});
+
+test("http2.connectionWindow: the unread bytes that a client may send on one connection", async () => {
+  const windowAt = async (entryPoint: Record<string, string>) => {
+    const { port } = await plane(entryPoint);
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    await once(session, "remoteSettings");
+    while (session.state.remoteWindowSize === 65_535) await wait(5);
+    const { remoteWindowSize } = session.state;
+    session.destroy();
+    return remoteWindowSize;
+  };
+  assert.equal(await windowAt({}), 1024 * 1024);
+  assert.equal(await windowAt({ "http2.connectionWindow": "256KiB" }), 256 * 1024);
 });
 
 test("http2: what its options make of a connection's settings", () => {

@@ -100,7 +100,7 @@ const counted = async (flags: readonly string[]) => {
   });
   await product.get("app.test");
   await product.get("app.test", "/ping");
-  return eventually(() => {
+  return await eventually(() => {
     const text = product.runtime.metrics();
     assert.match(text, /^traefik_config_reloads_total/m);
     if (!flags.some((flag) => /addEntryPointsLabels=false/.test(flag)))
