@@ -3,7 +3,7 @@ import { settingsOptions } from "../model/settings.ts";
 import { listOptions, type OptionRow } from "../schema/describe.ts";
 import type { Command } from "./command.ts";
 
-const WIDTH = 110;
+const WIDTH = 80;
 
 /** `waybill help [command, section, option or "all"]`. Undefined when there is nothing of that name. */
 export function helpAbout(topic: string | undefined, commands: readonly Command[]): string | undefined {
@@ -23,9 +23,17 @@ export function nearestTopic(topic: string, commands: readonly Command[]): strin
 }
 
 function aboutCommand({ name, usage, summary, details }: Command): string {
-  return [`waybill ${name} ${usage}`.trimEnd(), summary, ...(details ? [details] : [])]
-    .join("\n\n")
-    .concat("\n");
+  const [first = "", ...more] = wrap(usage, WIDTH - name.length - 9);
+  const indent = " ".repeat(name.length + 9);
+  const call = [`waybill ${name} ${first}`.trimEnd(), ...more.map((line) => indent + line)].join("\n");
+  const paragraphs = [summary, ...details.split("\n\n").filter((text) => text !== "")];
+  return [call, ...paragraphs.map(paragraph)].join("\n\n").concat("\n");
+}
+
+// Lines that are indented are examples, and stay as they are.
+function paragraph(text: string): string {
+  if (/^ {2}/m.test(text)) return text;
+  return wrap(text.replaceAll("\n", " "), WIDTH).join("\n");
 }
 
 function overview(commands: readonly Command[]): string {
@@ -36,24 +44,32 @@ function overview(commands: readonly Command[]): string {
     "usage: waybill [command] [options]",
     "",
     "Commands:",
-    ...columns(commands.map(({ name, usage, summary }) => [`${name} ${usage}`.trimEnd(), summary])),
+    ...columns(commands.map(({ name, summary }) => [name, summary])),
     "",
     "Options, by section:",
-    ...columns(roots.map(([name, { about }]) => [`--${name}`, about.doc])),
-    ...columns([["--configFile=<path>", "The settings file; otherwise the first of the usual ones."]]),
+    ...columns([
+      ...roots.map(([name, { about }]): [string, string] => [`--${name}`, about.doc]),
+      ["--configFile", "The settings file; otherwise the first of the usual ones."],
+    ]),
     "",
-    "An option may also be a variable (WAYBILL_LOG_LEVEL, or TRAEFIK_LOG_LEVEL) or stand in a file:",
-    "/etc/waybill/waybill.yml, /etc/traefik/traefik.yml, ./waybill.yml, or the same as .toml.",
-    "Flags go before variables, and variables before the file.",
+    "An option may also be a variable (WAYBILL_LOG_LEVEL, or TRAEFIK_LOG_LEVEL) or",
+    "stand in a file: /etc/waybill/waybill.yml, /etc/traefik/traefik.yml,",
+    "./waybill.yml, or the same as .toml. Flags go before variables, and variables",
+    "before the file.",
     "",
-    "`waybill help <section>` lists its options, `waybill help all` every one.",
+    "waybill help <command>   what it does, and how it is called",
+    "waybill help <section>   its options, for example: waybill help api",
+    "waybill help <option>    one of them: waybill help log.level",
+    "waybill help all         every option",
     "",
   ].join("\n");
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string[] {
-  const width = Math.min(48, Math.max(...rows.map(([left]) => left.length)) + 2);
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}${left.length >= width ? " " : ""}${right}`);
+  const width = Math.max(...rows.map(([left]) => left.length)) + 4;
+  return rows.flatMap(([left, right]) =>
+    wrap(right, WIDTH - width).map((line, i) => `${(i === 0 ? `  ${left}` : "").padEnd(width)}${line}`),
+  );
 }
 
 function sections(rows: readonly OptionRow[]): string {
@@ -75,12 +91,17 @@ const sectionDoc = (root: string) =>
   (settingsOptions as Record<string, { about: { doc: string } }>)[root]?.about.doc ?? "";
 
 function aboutOption({ path, kind, about }: OptionRow): string[] {
-  const value = kind === "switch" ? "" : `=<${kind}>`;
-  const fallback = about.default ? ` Default: ${about.default}` : "";
-  return [
-    `  --${path}${value}`,
-    ...wrap(`${about.doc}${fallback}`, WIDTH - 8).map((line) => `        ${line}`),
+  const name = kind === "switch" ? `  --${path}` : `  --${path}=`;
+  const isShort = name.length + kind.length + 2 <= WIDTH;
+  const value = kind === "switch" ? "" : `<${kind}>`;
+  const text = [
+    isShort ? "" : value,
+    about.doc,
+    about.obsolete ? `No effect: ${about.obsolete}.` : "",
+    about.default ? `Default: ${about.default}` : "",
   ];
+  const lines = wrap(text.filter(Boolean).join(" "), WIDTH - 8);
+  return [isShort ? `${name}${value}` : name, ...lines.map((line) => `        ${line}`)];
 }
 
 function wrap(text: string, width: number): string[] {

@@ -185,3 +185,19 @@ test("demo add and remove say how they are used, and that no demo is running", a
   assert.match((await waybill(["demo", "add", "x"])).err, /^usage: waybill demo add <name> <label>/);
   assert.match((await waybill(["demo", "remove"])).err, /^usage: waybill demo remove <name>/);
 });
+
+test("nothing that help says of commands and options is wider than a terminal of 80 columns", async () => {
+  const topics = [
+    [],
+    ["all"],
+    ...["run", "demo", "check", "explain", "healthcheck", "hash", "version"].map((one) => [one]),
+  ];
+  for (const topic of topics) {
+    const { out } = await waybill(["help", ...topic]);
+    assert.deepEqual(
+      out.split("\n").filter((line) => line.length > 80),
+      [],
+      topic.join(),
+    );
+  }
+});

@@ -31,10 +31,6 @@ const rows = listOptions(settingsOptions)
       : [{ path: path.replaceAll("<name>", "web").replaceAll("[n]", "[0]"), samples }];
   });
 
-const spelling = fc
-  .mixedCase(fc.constant("x"))
-  .map(() => "")
-  .chain(() => fc.boolean());
 const written = fc
   .subarray(rows, { minLength: 1, maxLength: 12 })
   .chain((chosen) =>
