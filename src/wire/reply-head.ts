@@ -139,7 +139,7 @@ function takeHeader(head: ReplyHead, name: string, value: string): boolean {
 
 function takeConnection(head: ReplyHead, value: string): boolean {
   if (sameName(value, "keep-alive")) {
-    head.keepAlive = true;
+    head.keepAlive ||= head.version === 10;
     return true;
   }
   for (const part of value.toLowerCase().split(",")) {

@@ -41,6 +41,17 @@ for (const [what, bytes] of Object.entries(BAD)) {
   });
 }
 
+test("a connection that a server says it closes is not used again, whatever else it says", async () => {
+  answer = `${OK}Connection: close\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n`;
+  const before = raw.heard.length;
+  for (let i = 0; i < 3; i++) await talk(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", replies(1));
+  const used = raw.heard.slice(before).map((text) => text.split("GET ").length - 1);
+  assert.ok(
+    used.every((requests) => requests <= 1),
+    `${used}`,
+  );
+});
+
 test("interim replies without end are 32 for the client, and then 502", async () => {
   answer = `${"HTTP/1.1 103 E\r\nLink: x\r\n\r\n".repeat(100)}${OK}Content-Length: 0\r\n\r\n`;
   const text = await talk(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", (got) => got.includes(" 502 "));
