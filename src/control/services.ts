@@ -1,3 +1,4 @@
+import { nearest } from "../lib/nearest.ts";
 import type { DeclaredService } from "../model/declared.ts";
 import type { ServiceSpec } from "../model/snapshot.ts";
 import type { Subject } from "../schema/problem.ts";
@@ -141,7 +142,8 @@ export class ServiceBook {
       if (name === undefined) isWhole = false;
       return name ?? written;
     };
-    const spec = withChildren(service.declared.value, common, kind, child);
+    const isThere = (written: string) => this.#isThere(service, written, kind);
+    const spec = withChildren(withoutAbsent(service.declared.value, isThere), common, kind, child);
     if (spec.kind === "weighted" || spec.kind === "highestRandomWeight") {
       if (spec.options.services.length === 0) {
         const place = optionOf(service.declared.place, kind);
@@ -155,6 +157,22 @@ export class ServiceBook {
       }
     }
     return isWhole ? spec : undefined;
+  }
+
+  /** Says that a container's service is gone. Those of files do not go by themselves: they are mistakes. */
+  #isThere({ name, provider, declared }: Found<DeclaredService>, written: string, kind: string): boolean {
+    const child = qualify(written, provider);
+    if (this.found.has(child) || !child.endsWith("@docker")) return true;
+    const message = `there is no service ${child} now; it is left out until one of its containers is there`;
+    const suggestion = nearest(child, this.found.keys());
+    this.#context.ledger.warn(
+      subjectOf(name),
+      optionOf(declared.place, kind),
+      "absent-service",
+      message,
+      suggestion,
+    );
+    return false;
   }
 
   #child(
@@ -181,6 +199,35 @@ export class ServiceBook {
 type Common = Pick<ServiceSpec, "name" | "middlewares" | "timeouts" | "limits">;
 
 const subjectOf = (name: string): Subject => ({ kind: "service", name });
+
+/**
+ * A canary that has stopped must not take the shop with it: services whose containers are gone are left out, as long
+ * as another one can answer.
+ */
+function withoutAbsent(value: DeclaredService, isThere: (name: string) => boolean): DeclaredService {
+  const { weighted, highestRandomWeight, mirroring, failover } = value;
+  if (weighted !== undefined) return { ...value, weighted: withPresent(weighted, isThere) };
+  if (highestRandomWeight !== undefined)
+    return { ...value, highestRandomWeight: withPresent(highestRandomWeight, isThere) };
+  if (mirroring !== undefined) {
+    const mirrors = mirroring.mirrors.filter(({ name }) => isThere(name));
+    return { ...value, mirroring: { ...mirroring, mirrors } };
+  }
+  if (failover === undefined) return value;
+  const { service, fallback } = failover;
+  const [main, spare] = [isThere(service), isThere(fallback)];
+  if (main === spare) return value;
+  const only = main ? service : fallback;
+  return { ...value, failover: { ...failover, service: only, fallback: only, errors: undefined } };
+}
+
+function withPresent<S extends { readonly name: string }, G extends { readonly services: readonly S[] }>(
+  group: G,
+  isThere: (name: string) => boolean,
+): G {
+  const services = group.services.filter(({ name }) => isThere(name));
+  return services.length === 0 ? group : { ...group, services };
+}
 
 /** The spec with every name of another service passed through `child`. */
 function withChildren(

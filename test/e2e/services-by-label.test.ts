@@ -142,6 +142,22 @@ test("failover by label: on a status, and when the container is unhealthy", asyn
   await eventually(async () => assert.deepEqual(await names("spare", 2), ["green", "green"]));
 });
 
+test("when the containers of one side are gone, the others go on, and what is missing is said", async () => {
+  const { engine } = product.demo;
+  await engine.remove(engine.find("fickle")!);
+  await eventually(async () => assert.deepEqual(await names("spare", 2), ["green", "green"]));
+  await engine.remove(engine.find("green")!);
+  await eventually(async () =>
+    assert.deepEqual(await names("canary", 2, { "x-canary": "yes" }), ["blue", "blue"]),
+  );
+  const { status, problems } = product.runtime.report().services.get("canary@docker")!;
+  assert.equal(status, "warning");
+  assert.match(problems.map(({ message }) => message).join(), /there is no service green@docker now/);
+  assert.equal(product.runtime.report().services.get("spare@docker")?.status, "disabled", "both are gone");
+  await engine.add(service("green"));
+  await eventually(async () => assert.deepEqual(await names("canary", 1, { "x-canary": "yes" }), ["green"]));
+});
+
 test("a serversTransport by label: its time limit holds for the service that names it", async () => {
   assert.equal((await product.get("slow.test")).status, 200);
   const undo = answerBy("slow", (_, response) => void setTimeout(() => response.end("late"), 1000));
