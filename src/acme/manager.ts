@@ -5,7 +5,7 @@ import { ChallengeBoard, type Publish } from "./challenges.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Holdings } from "./holdings.ts";
 import { INTERNAL, type Issuer, Issuers } from "./issuers.ts";
-import { readName, shelfName } from "./names.ts";
+import { shelfName } from "./names.ts";
 import { NotYet } from "./obtain.ts";
 import { waitAfter } from "./patience.ts";
 import { type Network, systemNetwork } from "./preflight.ts";
@@ -18,16 +18,8 @@ import {
   type Kept,
   type Shelf,
 } from "./shelf.ts";
-import { Ticket, type TicketState } from "./ticket.ts";
-
-/** One certificate that somebody needs. */
-export interface Want {
-  readonly resolver: string;
-  /** All in one certificate. A `Host` rule makes one want a name, an entry of `tls.domains` one for all of its names. */
-  readonly names: readonly string[];
-  /** The router: `app@docker`. */
-  readonly owner: string;
-}
+import type { Ticket } from "./ticket.ts";
+import { type NameStatus, Tickets, type Want } from "./tickets.ts";
 
 export interface AcmeHost {
   readonly resolvers: ReadonlyMap<string, AcmeOptions>;
@@ -42,21 +34,6 @@ export interface AcmeHost {
   readonly network?: Network;
   /** Where authoritative name servers listen; 53 outside of tests. */
   readonly authorityPort?: number;
-}
-
-export interface NameStatus {
-  readonly resolver: string;
-  readonly names: readonly string[];
-  readonly owners: readonly string[];
-  readonly state: TicketState;
-  /** A sentence for people; empty when all is well. */
-  readonly reason: string;
-  readonly failures: number;
-  /** Undefined when it is not waiting for anything. */
-  readonly nextTryAtMs: number | undefined;
-  readonly certificate: CertificateSpec | undefined;
-  readonly issuer: string;
-  readonly renewAtMs: number | undefined;
 }
 
 export interface AcmeCounts {
@@ -80,12 +57,11 @@ export class Acme {
   readonly #issuers: Issuers;
   readonly #stop = new AbortController();
   readonly #holdings = new Holdings();
-  readonly #tickets = new Map<string, Ticket>();
+  readonly #tickets: Tickets;
   readonly #unsaved = new Map<string, Kept>();
   readonly #jobs = new Set<Promise<void>>();
   readonly #blocked = new Map<string, string>();
   #renewals: number[] = [];
-  #wants: readonly Want[] = [];
   #wake: () => void = () => {};
   #announcing = false;
   readonly counts = new Map<string, AcmeCounts>();
@@ -94,6 +70,7 @@ export class Acme {
     this.#host = host;
     this.#clock = host.clock ?? systemClock;
     this.#random = host.random ?? Math.random;
+    this.#tickets = new Tickets(this.#random);
     this.#issuers = new Issuers({
       resolvers: host.resolvers,
       log: host.log,
@@ -125,7 +102,7 @@ export class Acme {
   }
 
   async #open(): Promise<void> {
-    await this.#issuers.open(this.#wants.some(({ resolver }) => resolver === INTERNAL));
+    await this.#issuers.open(this.#tickets.use(INTERNAL));
     this.#admitAll();
     this.#announce();
   }
@@ -140,32 +117,13 @@ export class Acme {
 
   /** Replaces the list of wanted certificates. What nobody wants any more is kept, but not renewed. */
   want(wants: readonly Want[]): void {
-    this.#wants = wants;
-    const fresh = new Map<string, Ticket>();
-    for (const want of wants) {
-      const read = want.names.map(readName);
-      const names = [...new Set(read.map((one, i) => ("name" in one ? one.name : want.names[i]!)))];
-      if (names.length === 0) continue;
-      const key = `${want.resolver} ${[...names].sort().join(",")}`;
-      const known = fresh.get(key);
-      if (known !== undefined) {
-        known.owners = [...new Set([...known.owners, want.owner])];
-        continue;
-      }
-      const ticket = this.#tickets.get(key) ?? new Ticket(key, want.resolver, names, [], this.#random());
-      ticket.owners = [want.owner];
-      fresh.set(key, ticket);
-      const wrong = read.find((one) => "reason" in one);
-      ticket.wrongName = wrong && "reason" in wrong ? wrong.reason : undefined;
-    }
-    this.#tickets.clear();
-    for (const [key, ticket] of fresh) this.#tickets.set(key, ticket);
+    this.#tickets.replace(wants);
     this.#admitAll();
     this.#wake();
   }
 
   #admitAll(): void {
-    for (const ticket of this.#tickets.values()) {
+    for (const ticket of this.#tickets) {
       const issuer = this.#issuers.get(ticket.resolver);
       const reason = ticket.wrongName ?? this.#blockedReason(ticket, issuer);
       if (reason !== undefined) {
@@ -185,14 +143,12 @@ export class Acme {
 
   /** Tries a name now, whatever its failures say; the budget still holds. */
   retry(resolver: string, name: string): boolean {
-    for (const ticket of this.#tickets.values()) {
-      if (ticket.resolver !== resolver || !ticket.names.includes(name) || ticket.running) continue;
-      ticket.forced = true;
-      ticket.holdUntilMs = 0;
-      this.#wake();
-      return true;
-    }
-    return false;
+    const ticket = this.#tickets.find(resolver, name);
+    if (ticket === undefined || ticket.running) return false;
+    ticket.forced = true;
+    ticket.holdUntilMs = 0;
+    this.#wake();
+    return true;
   }
 
   // --- Work ---
@@ -216,24 +172,22 @@ export class Acme {
 
   #mustOpen(): boolean {
     const missesInternal = this.#issuers.get(INTERNAL) === undefined;
-    return (
-      this.#issuers.waiting || (missesInternal && this.#wants.some(({ resolver }) => resolver === INTERNAL))
-    );
+    return this.#issuers.waiting || (missesInternal && this.#tickets.use(INTERNAL));
   }
 
   /** Starts whatever is due. Gives the time of the next thing to do. */
   #startDueJobs(): number {
     const nowMs = this.#clock.nowMs();
     let nextMs = this.#unsaved.size > 0 || this.#mustOpen() ? nowMs + MINUTE_MS : Number.POSITIVE_INFINITY;
-    const wanted = this.#wantedFolders();
-    for (const ticket of this.#tickets.values()) {
+    const wanted = this.#tickets.folders();
+    for (const ticket of this.#tickets) {
       const issuer = this.#issuers.get(ticket.resolver);
       if (issuer === undefined) continue;
       const isWanted = (kept: Kept) => wanted.has(folderOf(kept.ca, kept.names));
       const dueMs = ticket.running
         ? Number.POSITIVE_INFINITY
         : ticket.dueAtMs(this.#holdings, issuer.cas, isWanted, nowMs);
-      this.#describe(ticket, nowMs);
+      ticket.describe(nowMs);
       const startMs = dueMs <= nowMs ? this.#startOrWait(ticket, issuer, nowMs) : dueMs;
       nextMs = Math.min(nextMs, startMs, this.#adviceDue(ticket, issuer, nowMs));
     }
@@ -260,25 +214,6 @@ export class Acme {
       this.#wake();
     });
     this.#jobs.add(job);
-  }
-
-  #describe(ticket: Ticket, nowMs: number): void {
-    if (ticket.running || ticket.state === "blocked") return;
-    const { failure } = ticket;
-    const isServed = ticket.isServed(nowMs);
-    if (isServed) ticket.state = "valid";
-    else if (ticket.cover !== undefined) ticket.state = "covered";
-    else if (failure !== undefined && ticket.state !== "parked" && ticket.state !== "elsewhere")
-      ticket.state = "failed";
-    if (isServed && failure === undefined) ticket.reason = "";
-  }
-
-  #wantedFolders(): ReadonlySet<string> {
-    const folders = new Set<string>();
-    for (const ticket of this.#tickets.values()) {
-      if (ticket.own !== undefined) folders.add(folderOf(ticket.own.ca, ticket.own.names));
-    }
-    return folders;
   }
 
   // --- One certificate ---
@@ -394,7 +329,7 @@ export class Acme {
         await save(shelf, kept);
         this.#unsaved.delete(folder);
         this.#host.log.info({ names: kept.names }, "the certificate is saved now");
-        for (const ticket of this.#tickets.values()) if (ticket.own === kept) ticket.reason = "";
+        for (const ticket of this.#tickets) if (ticket.own === kept) ticket.reason = "";
       } catch {
         return;
       }
@@ -494,12 +429,7 @@ export class Acme {
 
   /** Another process may have finished: those who wait for it look again now. */
   #lookElsewhere(): void {
-    let found = false;
-    for (const ticket of this.#tickets.values()) {
-      if (ticket.state !== "elsewhere" || ticket.running) continue;
-      ticket.holdUntilMs = 0;
-      found = true;
-    }
+    const found = this.#tickets.lookElsewhere();
     if (found) this.#wake();
   }
 
@@ -526,24 +456,7 @@ export class Acme {
   }
 
   status(): readonly NameStatus[] {
-    const nowMs = this.#clock.nowMs();
-    return [...this.#tickets.values()].map((ticket) => {
-      const { resolver, names, owners, state, reason, failure, holdUntilMs } = ticket;
-      const shown = ticket.own ?? ticket.cover;
-      const nextTryAtMs = Math.max(failure?.nextAtMs ?? 0, holdUntilMs);
-      return {
-        resolver,
-        names,
-        owners,
-        state,
-        reason,
-        failures: failure?.count ?? 0,
-        nextTryAtMs: nextTryAtMs > nowMs ? nextTryAtMs : undefined,
-        certificate: shown?.spec,
-        issuer: shown?.issuer ?? "",
-        renewAtMs: ticket.renewAtMs(),
-      };
-    });
+    return this.#tickets.status(this.#clock.nowMs());
   }
 }
 

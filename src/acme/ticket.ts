@@ -103,6 +103,18 @@ export class Ticket {
     return this.own !== undefined && this.own.spec.notAfterMs > nowMs;
   }
 
+  /** Says in `state` what there is when no job says it. */
+  describe(nowMs: number): void {
+    if (this.running || this.state === "blocked") return;
+    const { failure } = this;
+    const isServed = this.isServed(nowMs);
+    if (isServed) this.state = "valid";
+    else if (this.cover !== undefined) this.state = "covered";
+    else if (failure !== undefined && this.state !== "parked" && this.state !== "elsewhere")
+      this.state = "failed";
+    if (isServed && failure === undefined) this.reason = "";
+  }
+
   // A failure of the future is one of a clock that was wrong.
   #patientUntilMs(nowMs: number): number {
     const { failure } = this;

@@ -1,4 +1,5 @@
-import { Acme, type Want } from "../acme/manager.ts";
+import { Acme } from "../acme/manager.ts";
+import type { Want } from "../acme/tickets.ts";
 import type { IssuanceView } from "../model/certificate-view.ts";
 import type { Logger } from "../model/host.ts";
 import type { Report } from "../model/report.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Want } from "../../src/acme/manager.ts";
 import { readRetryAfter } from "../../src/acme/retry-after.ts";
+import type { Want } from "../../src/acme/tickets.ts";
 import type { AcmeOptions } from "../../src/model/settings.ts";
 import { FakeCa, FakeClock } from "./fake-ca.ts";
 import { openNetwork, resolverOptions, scratch, startAcme } from "./helpers.ts";

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Want } from "../../src/acme/manager.ts";
+import type { Want } from "../../src/acme/tickets.ts";
 import type { AcmeOptions } from "../../src/model/settings.ts";
 import { resolverOptions, scratch, startAcme } from "./helpers.ts";
 import { hasPebble, type Pebble, type PebbleOptions, startPebble, until } from "./pebble.ts";
