@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { setTimeout as wait } from "node:timers/promises";
 import { readCertificate } from "../../src/acme/certificate.ts";
 import { adviceAgainMs, alarm, lastCallsMs, pick, renewAtMs } from "../../src/acme/renewal.ts";
 import type { Want } from "../../src/acme/tickets.ts";
