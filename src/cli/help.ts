@@ -78,7 +78,8 @@ function sections(rows: readonly OptionRow[]): string {
   for (const row of rows) {
     const root = row.path.split(".", 1)[0]!;
     if (row.about.refused !== undefined) continue;
-    if (root !== section) lines.push(...(section === "" ? [] : [""]), `${root}: ${sectionDoc(root)}`);
+    if (root !== section)
+      lines.push(...(section === "" ? [] : [""]), ...wrap(`${root}: ${sectionDoc(root)}`, WIDTH));
     section = root;
     lines.push(...aboutOption(row));
   }
@@ -91,9 +92,9 @@ const sectionDoc = (root: string) =>
   (settingsOptions as Record<string, { about: { doc: string } }>)[root]?.about.doc ?? "";
 
 function aboutOption({ path, kind, about }: OptionRow): string[] {
-  const name = kind === "switch" ? `  --${path}` : `  --${path}=`;
-  const isShort = name.length + kind.length + 2 <= WIDTH;
   const value = kind === "switch" ? "" : `<${kind}>`;
+  const call = `  --${path}${value && `=${value}`}`;
+  const isShort = call.length <= WIDTH;
   const text = [
     isShort ? "" : value,
     about.doc,
@@ -101,7 +102,7 @@ function aboutOption({ path, kind, about }: OptionRow): string[] {
     about.default ? `Default: ${about.default}` : "",
   ];
   const lines = wrap(text.filter(Boolean).join(" "), WIDTH - 8);
-  return [isShort ? `${name}${value}` : name, ...lines.map((line) => `        ${line}`)];
+  return [isShort ? call : `  --${path}`, ...lines.map((line) => `        ${line}`)];
 }
 
 function wrap(text: string, width: number): string[] {

@@ -10,7 +10,9 @@ export function settingsOrComplaint(argv: readonly string[], shell: Shell): Load
   for (const problem of errors) shell.err(`error: ${describeProblem(problem)}\n`);
   const [word] = loaded.words;
   if (word !== undefined) {
-    shell.err(`error: ${JSON.stringify(word)} is neither an option nor a command in this place\n`);
+    const before = argv[argv.indexOf(word) - 1] ?? "";
+    const hint = /^--?[^=]+$/.test(before) ? ` (did you mean ${before}=${word}?)` : "";
+    shell.err(`error: ${JSON.stringify(word)} is neither an option nor a command in this place${hint}\n`);
   }
   if (errors.length === 0 && word === undefined) return loaded;
   shell.err("Nothing was started. `waybill help` names the options.\n");

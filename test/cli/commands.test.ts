@@ -201,3 +201,9 @@ test("nothing that help says of commands and options is wider than a terminal of
     );
   }
 });
+
+test("a value that stands alone after a switch is pointed at", async () => {
+  const { code, err } = await waybill(["--accesslog", "true"]);
+  assert.equal(code, 1);
+  assert.match(err, /did you mean --accesslog=true\?/);
+});
