@@ -43,7 +43,7 @@ export async function importBusybox(host?: string): Promise<void> {
     symlinkSync("busybox", join(folder, "bin", name));
   }
   // $PORT, so that two can share the host's network.
-  const serve = "hostname > /www/index.html; exec httpd -f -p ${PORT:-80} -h /www";
+  const serve = `hostname > /www/index.html; exec httpd -f -p \${PORT:-80} -h /www`;
   const changes = ["EXPOSE 80", `CMD ["/bin/sh","-c",${JSON.stringify(serve)}]`].flatMap((change) => [
     "-c",
     change,
