@@ -17,7 +17,8 @@ const whole = new Map([
 const TWO_HEAD = Buffer.from(head(4096));
 const TWO_BODY = Buffer.from("x".repeat(4096));
 
-const SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCH =
+  "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 const server = createServer({ noDelay: true }, (socket) => {
   let bodyLeft = 0;

@@ -104,7 +104,7 @@ function startHaproxy(dir: string, port: number): ChildProcess {
     file,
     `global
   nbthread 1
-  maxconn 32768
+  maxconn 9900
 defaults
   mode http
   timeout connect 5s
