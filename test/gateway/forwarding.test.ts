@@ -183,6 +183,20 @@ test("PR-09 an unknown host is 404, as people expect it, and touches no server",
   assert.equal(backend.connections, 0);
 });
 
+test("HD-03 a list of a thousand addresses, junk among them, is passed on whole by a trusted peer and dropped from others", async () => {
+  const junk = ["192.0.2.1:80", "fe80::1%eth0", "", "[2001:db8::1]:443", "x", "1.2.3.4.5"];
+  const list = Array.from({ length: 1000 }, (_, i) => junk[i % junk.length]).join(", ");
+  const asking = `GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: ${list}\r\nConnection: close\r\n\r\n`;
+  for (const trusted of [true, false]) {
+    const backend = replying(OK);
+    const entryPoint = { "forwardedHeaders.insecure": String(trusted) };
+    const plane = await setUp(backend, { entryPoint });
+    assert.equal(status(await talk(plane.port, asking)), 200);
+    const sent = /^X-Forwarded-For: (.*)$/m.exec(backend.text)![1]!.trimEnd();
+    assert.equal(sent, trusted ? `${list}, 127.0.0.1` : "127.0.0.1");
+  }
+});
+
 test("HD-12 a request that comes through this proxy again and again is 508", async () => {
   let plane!: Plane;
   const backend = new RawBackend((socket, chunk) => {
