@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { loadCatalogue } from "../src/compile/catalogue.ts";
+import { conformancePage } from "./conformance-page.ts";
 import { referencePages } from "./reference-pages.ts";
 
 /**
@@ -9,7 +10,8 @@ import { referencePages } from "./reference-pages.ts";
  */
 const root = join(import.meta.dirname, "..");
 const { middlewares } = await loadCatalogue();
-const stale = [...referencePages(middlewares)].filter(([path, text]) => textOf(path) !== text);
+const pages = [...referencePages(middlewares), conformancePage(root)];
+const stale = pages.filter(([path, text]) => textOf(path) !== text);
 
 if (process.argv.includes("--check")) {
   for (const [path] of stale) console.error(`${path} is not what the declarations say; run: npm run docs`);
