@@ -10,7 +10,10 @@ import { referencePages } from "./reference-pages.ts";
  */
 const root = join(import.meta.dirname, "..");
 const { middlewares } = await loadCatalogue();
-const pages = [...referencePages(middlewares), conformancePage(root)];
+const pages = [
+  ...referencePages(middlewares, textOf("docs/traefik-differences.md") ?? ""),
+  conformancePage(root),
+];
 const stale = pages.filter(([path, text]) => textOf(path) !== text);
 
 if (process.argv.includes("--check")) {

@@ -17,14 +17,17 @@ import { group, list, mapOf, type Options } from "../src/schema/option.ts";
 const NOTE = "<!-- Made by `npm run docs` from the declarations in src; changes here are lost. -->";
 
 /** Every page and schema that is made from the declarations, by its path. */
-export function referencePages(registry: ReadonlyMap<string, Middleware>): ReadonlyMap<string, string> {
+export function referencePages(
+  registry: ReadonlyMap<string, Middleware>,
+  differences: string,
+): ReadonlyMap<string, string> {
   const middlewares = [...registry.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   return new Map([
     ["docs/reference/settings.md", settingsPage()],
     ["docs/reference/labels.md", labelsPage()],
     ["docs/reference/files.md", filesPage()],
     ["docs/reference/middlewares.md", middlewaresPage(middlewares)],
-    ["docs/reference/compatibility.md", compatibilityPage(middlewares)],
+    ["docs/reference/compatibility.md", compatibilityPage(middlewares, differences)],
     ["docs/reference/settings.schema.json", schemaOf("Settings of Waybill", settingsOptions)],
     ["docs/reference/dynamic.schema.json", schemaOf("Routes of Waybill", dynamicOptions(middlewares))],
     ["docs/faults.md", faultsPage()],
@@ -102,7 +105,8 @@ function middlewaresPage(middlewares: readonly Middleware[]): string {
   );
 }
 
-function compatibilityPage(middlewares: readonly Middleware[]): string {
+function compatibilityPage(middlewares: readonly Middleware[], differences: string): string {
+  const sectionOf = differencesByName(differences);
   const parts: [title: string, rows: OptionRow[]][] = [
     ["Settings", listOptions(settingsOptions)],
     ["Routers", at("http.routers.<name>", routerOptions)],
@@ -125,19 +129,52 @@ function compatibilityPage(middlewares: readonly Middleware[]): string {
   ];
   const lines = parts.map(([title, rows]) => {
     const traefiks = rows.filter(({ about, kind }) => !about.added && kind !== "switch");
-    const body = traefiks.map(({ path, about }) => `| \`${path}\` | ${stateOf(about)} |`);
+    const body = traefiks.map(({ path, about }) => `| \`${path}\` | ${stateOf(about, sectionOf(path))} |`);
     return `## ${title}\n\n| Option of Traefik | State |\n| --- | --- |\n${body.join("\n")}`;
   });
   return page(
     "Compatibility",
-    "Every option of Traefik v3.7 for HTTP, outside Kubernetes and the like. None is accepted and then ignored without a word. What works differently is in [Differences from Traefik](../traefik-differences.md).",
+    "Every option of Traefik v3.7 for HTTP, outside Kubernetes and the like. None is accepted and then ignored without a word. Where a default or a detail differs, the row names the section of [Differences from Traefik](../traefik-differences.md) that says how and why.",
     ...lines,
   );
 }
 
-function stateOf({ refused, obsolete }: OptionRow["about"]): string {
+function stateOf({ refused, obsolete }: OptionRow["about"], section: string | undefined): string {
   if (refused !== undefined) return `refused: ${cell(refused)}`;
-  return obsolete === undefined ? "works" : `no effect, with a warning: ${cell(obsolete)}`;
+  if (obsolete !== undefined) return `no effect, with a warning: ${cell(obsolete)}`;
+  if (section === undefined) return "works";
+  const anchor = section
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9 -]/g, "")
+    .replaceAll(" ", "-");
+  return `works, with a difference: [${section}](../traefik-differences.md#${anchor})`;
+}
+
+/** Which section of the page of differences has a row that names an option; a middleware's with its middleware. */
+function differencesByName(page: string): (path: string) => string | undefined {
+  const rows: { readonly section: string; readonly names: ReadonlySet<string> }[] = [];
+  let section = "";
+  for (const line of page.split("\n")) {
+    if (line.startsWith("## ")) section = line.slice(3);
+    if (!line.startsWith("| ")) continue;
+    const names = [...line.matchAll(/`([a-z][\w.]{5,})`/gi)].map(([, name]) => name!);
+    rows.push({ section, names: new Set(names) });
+  }
+  return (path) => {
+    const parts = path.split(".");
+    const leaf = parts.at(-1)!;
+    const ends = parts.map((_, i) => parts.slice(i).join("."));
+    const [isMiddleware, isTransport] = [
+      parts[1] === "middlewares",
+      /^(?:http\.)?serversTransport/.test(path),
+    ];
+    const row = rows.find(({ section, names }) => {
+      if (isMiddleware) return names.has(`${parts[3]}.${leaf}`) || (names.has(parts[3]!) && names.has(leaf));
+      if (section === "Middlewares" || (isTransport && section === "HTTPS")) return false;
+      return ends.some((end) => names.has(end));
+    });
+    return row?.section;
+  };
 }
 
 function faultsPage(): string {
