@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { eventually, startProduct } from "../e2e/harness.ts";
 
 const configuration = (port: number) => `
@@ -32,6 +35,61 @@ async function startApplication(delayMs = 0) {
     },
   };
 }
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+const run = promisify(execFile);
+const skip =
+  process.env["CI"] !== "true" && spawnSync("wrk", ["-v"]).error !== undefined
+    ? "wrk is not installed"
+    : false;
+
+test("RS-01 two hundred changes of the configuration lose none of a hundred thousand requests", {
+  skip,
+  timeout: 240_000,
+}, async () => {
+  const port = await freePort();
+  const backend = spawn(process.execPath, [
+    join(import.meta.dirname, "../../bench/backend.ts"),
+    String(port),
+  ]);
+  await once(backend.stdout, "data");
+  await using product = await startProduct({ file: configuration(port) });
+  let changes = 0;
+  const changing = async () => {
+    const { engine } = product.demo;
+    while (changes < 200) {
+      const name = `passing-${changes}`;
+      const isRouted = () => product.runtime.report().routers.has(`${name}@docker`);
+      const labels = { [`traefik.http.routers.${name}.rule`]: `Host(\`${name}.test\`)` };
+      const container = await engine.add({ name, labels, serve: false });
+      await eventually(() => assert.equal(isRouted(), true), 20);
+      await engine.remove(container);
+      await eventually(() => assert.equal(isRouted(), false), 20);
+      changes += 2;
+    }
+  };
+  const loading = async () => {
+    const url = `http://127.0.0.1:${product.ports.get("web")}/100`;
+    let answered = 0;
+    while (changes < 200 || answered < 100_000) {
+      const { stdout } = await run("wrk", ["-t1", "-c16", "-d5s", "-H", "Host: app.test", url]);
+      assert.doesNotMatch(stdout, /Socket errors|Non-2xx/);
+      answered += Number(/(\d+) requests in/.exec(stdout)![1]);
+    }
+  };
+  try {
+    await Promise.all([changing(), loading()]);
+  } finally {
+    backend.kill();
+  }
+});
 
 test("RS-05 stopping under load answers every request that an application has been asked", async () => {
   await using application = await startApplication(20);
