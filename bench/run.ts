@@ -83,15 +83,18 @@ async function measure({ port, child, name }: Running, load: Load): Promise<Meas
   return { ...outcome, cpuUs: (cpuMicros(child.pid!) - before) / Math.max(1, outcome.requests) };
 }
 
-/** Every proxy in turn, as many rounds as were asked for. */
+/** Every proxy in turn, as many rounds as were asked for, after one in which compilers get to know the path. */
 async function takeTurns(
   running: readonly Running[],
   load: Load,
   told: (name: string, measured: readonly Measured[]) => void,
 ): Promise<void> {
   const all = new Map<string, Measured[]>(running.map(({ name }) => [name, []]));
-  for (let round = 0; round < rounds; round++) {
-    for (const one of running) all.get(one.name)!.push(await measure(one, load));
+  for (let round = 0; round <= rounds; round++) {
+    for (const one of running) {
+      const measured = await measure(one, load);
+      if (round > 0) all.get(one.name)!.push(measured);
+    }
   }
   for (const [name, measured] of all) told(name, measured);
 }
@@ -100,7 +103,6 @@ const medianOf = (measured: readonly Measured[], field: keyof Measured) =>
   median(measured.map((one) => one[field]));
 
 async function compareRequests(running: readonly Running[]): Promise<void> {
-  await takeTurns(running, wrk("/100"), () => {});
   for (const [name, load] of CASES) {
     await takeTurns(running, load, (proxy, measured) => {
       put(cpu, name, proxy, medianOf(measured, "cpuUs"));
@@ -162,7 +164,6 @@ async function compareScale(): Promise<void> {
     })),
   );
   try {
-    await takeTurns(running, wrk("/100"), () => {});
     await takeTurns(running, wrk("/100"), (name, all) => put(scale, name, "Waybill", medianOf(all, "cpuUs")));
   } finally {
     for (const { child } of running) await stop(child);
