@@ -79,8 +79,13 @@ test("keepAliveMaxTime: an old connection is closed with the reply that it is ca
   await once(client, "close");
 });
 
-test("bodyRateMin: a body that arrives too slowly after its first ten seconds is 408", async (t) => {
-  const slow = await plane({ "transport.respondingTimeouts.bodyRateMin": "1000" }, new RawBackend(() => {}));
+test("bodyRateMin: a body that arrives too slowly after its first ten seconds is 408", {
+  timeout: 30_000,
+}, async (t) => {
+  const slow = await plane(
+    timeoutsOf({ bodyRateMin: "1000", bodyIdleTimeout: "0" }),
+    new RawBackend(() => {}),
+  );
   const client = connect(slow.port, "127.0.0.1");
   // Enough for the default rate, and not for this one.
   client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n${"x".repeat(5000)}`);
