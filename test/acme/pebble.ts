@@ -137,7 +137,7 @@ function dnsFlags(dnsPort: number, managePort: number): string[] {
   return [...on, "-defaultIPv4", "127.0.0.1", ...off];
 }
 
-export async function until(isSo: () => Promise<boolean> | boolean, patienceMs = 15_000): Promise<void> {
+export async function until(isSo: () => Promise<boolean> | boolean, patienceMs = 60_000): Promise<void> {
   const endMs = Date.now() + patienceMs;
   for (;;) {
     if (await Promise.resolve(isSo()).catch(() => false)) return;

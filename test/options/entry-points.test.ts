@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { loadCatalogue } from "../../src/compile/catalogue.ts";
@@ -302,7 +305,9 @@ test("http.middlewares: every router of the entry point goes through them", asyn
   assert.equal((await product.get("app.test")).headers["x-mark"], "web");
 });
 
-test("http.tls: options, certResolver and domains reach the routers that say nothing of TLS", async () => {
+test("http.tls: options, certResolver and domains reach the routers that say nothing of TLS", async (t) => {
+  const store = mkdtempSync(join(tmpdir(), "waybill-test-"));
+  t.after(() => rmSync(store, { recursive: true, force: true }));
   await using product = await startProduct({
     threads: 1,
     containers: [WHOAMI],
@@ -312,6 +317,9 @@ test("http.tls: options, certResolver and domains reach the routers that say not
       "--entryPoints.web.http.tls.certResolver=internal",
       "--entryPoints.web.http.tls.domains[0].main=all.test",
       "--entryPoints.web.http.tls.domains[0].sans=also.test",
+      // The internal authority keeps its keys in the store of the first resolver.
+      `--certificatesResolvers.unused.acme.storage=${store}/acme.json`,
+      "--certificatesResolvers.unused.acme.httpChallenge.entryPoint=web",
     ],
   });
   const socket = await secure(product, "app.test");
