@@ -21,6 +21,8 @@ COPY --from=build /src/bin /app/bin
 COPY --from=build /src/dist /app/dist
 # `traefik` is a name for the same program, so that health checks of existing compose files work.
 RUN ln -s /app/bin/waybill.js /usr/local/bin/waybill && ln -s /app/bin/waybill.js /usr/local/bin/traefik
+# Where certificates are kept unless a resolver says otherwise; a volume mounted here starts with these rights.
+RUN install -d -m 700 -o 65532 -g 65532 /acme
 EXPOSE 80 443
 # Starts as root only to read the Docker socket's group and the certificates' owner, then becomes user 65532 before
 # the first connection is accepted. With `user:` set it starts as that user and stays so.

@@ -1,5 +1,6 @@
 import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { DEFAULT_STORAGE } from "../acme/issuers.ts";
 import { storageOnDisk } from "../acme/resolver.ts";
 import { parseAddress } from "../model/entry-point.ts";
 import type { Logger } from "../model/host.ts";
@@ -71,9 +72,9 @@ function socketGroup({ providers }: Settings): number | undefined {
 
 /** False where certificates could not be kept by the user: then it is better to stay root than to lose them. */
 function handOverStores({ certificatesResolvers }: Settings, user: number, log: Logger): boolean {
-  for (const { acme } of certificatesResolvers.values()) {
-    if (acme === undefined) continue;
-    const { directory, legacyFile } = storageOnDisk(acme.storage, process.env);
+  const named = [...certificatesResolvers.values()].flatMap(({ acme }) => acme?.storage ?? []);
+  for (const storage of named) {
+    const { directory, legacyFile } = storageOnDisk(storage, process.env);
     try {
       if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
       for (const path of [directory, legacyFile ?? ""]) handOver(path, user);
@@ -84,7 +85,21 @@ function handOverStores({ certificatesResolvers }: Settings, user: number, log: 
       return false;
     }
   }
+  if (named.length === 0) handOverDefaultStore(user, log);
   return true;
+}
+
+// Without resolvers only the authority of our own may need it, and nobody knows yet whether a router will ask.
+function handOverDefaultStore(user: number, log: Logger): void {
+  const { directory } = storageOnDisk(DEFAULT_STORAGE, process.env);
+  try {
+    handOver(directory, user);
+  } catch (error) {
+    log.debug(
+      { user, storage: directory, reason: reasonOf(error) },
+      "certificates of our own cannot be kept",
+    );
+  }
 }
 
 /** A log is open already: what is root's only cannot be opened again after somebody rotated it. */

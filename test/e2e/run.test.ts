@@ -234,7 +234,7 @@ test("RS-02 a port in use is said at once, by name", async () => {
   await using taken = await startServer(() => {});
   const { port } = new URL(taken.url);
   const refused = startProduct({ threads: 1, flags: [`--entryPoints.other.address=127.0.0.1:${port}`] });
-  await assert.rejects(refused, /entry point other cannot listen: .*EADDRINUSE/);
+  await assert.rejects(refused, /entry point other cannot listen on .*EADDRINUSE/);
 });
 
 test("RS-02 a file that does not parse leaves the last good configuration in force", async () => {
