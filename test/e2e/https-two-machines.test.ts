@@ -42,16 +42,16 @@ test("AC-17 two processes with one Redis order each name once, and both serve it
       .replace(/(entryPoints.web.address=127.0.0.1:).*/, `$1${web}`)
       .replace(/(entryPoints.websecure.address=127.0.0.1:).*/, `$1${websecure}`),
   );
-  const logs = [
-    startProcess(t, flags, redis.environment("one")),
-    startProcess(t, elsewhere, redis.environment("two")),
-  ];
+  // What the second orders can be proved only once the first listens.
+  const first = startProcess(t, flags, redis.environment("one"));
+  await eventually(() => assert.match(first(), /listening entryPoint=web /), 60);
+  const logs = [first, startProcess(t, elsewhere, redis.environment("two"))];
   const ca = await pebble.root(0);
   for (const host of HOSTS) {
     for (const port of [pebble.tlsPort, websecure]) {
       await eventually(async () => {
         assert.equal((await secureGet(port, host, { ca })).status, 418);
-      }, 40).catch((error: Error) => {
+      }, 60).catch((error: Error) => {
         throw new Error(`${host}: ${error.message}\n${logs.map((log) => log()).join("\n---\n")}`);
       });
     }
