@@ -1,12 +1,11 @@
 import { isIP } from "node:net";
-import { nearest } from "../lib/nearest.ts";
 import { NO_BODY } from "../model/body.ts";
 import type { CertificateView } from "../model/certificate-view.ts";
 import type { Client } from "../model/client.ts";
 import { parseAddress } from "../model/entry-point.ts";
 import { Exchange } from "../model/exchange.ts";
 import type { Middleware } from "../model/middleware.ts";
-import type { Report, RouterReport, ServerState, ServiceReport, WorkloadReport } from "../model/report.ts";
+import type { Report, ServerState, ServiceReport } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
 import type { RouterSpec, ServiceSpec } from "../model/snapshot.ts";
 import { type Consideration, explainMatch } from "../routing/explain.ts";
@@ -14,6 +13,7 @@ import { compareRouters } from "../routing/priority.ts";
 import { redact } from "../schema/option.ts";
 import { describeProblem, type Problem } from "../schema/problem.ts";
 import { parseTarget, refusedEscapes } from "../wire/target.ts";
+import { diagnoseMissed, type Missed, whatIsNear } from "./near-miss.ts";
 import type { Explanation } from "./shapes.ts";
 
 /** A request that nobody makes, to see what would become of it. */
@@ -33,13 +33,14 @@ export interface Known {
   readonly report: Report;
   readonly registry: ReadonlyMap<string, Middleware>;
   readonly servers: readonly ServerState[];
-  readonly certificates: readonly CertificateView[];
+  /** Undefined when nothing runs that could have any. */
+  readonly certificates: readonly CertificateView[] | undefined;
   /** Ports that entry points really have, where the system chose them. */
   readonly ports: ReadonlyMap<string, number>;
 }
 
 const CONSIDERED_MAX = 200;
-const LEFT_OUT_MAX = 50;
+const NOTHING_MISSED: Missed = { nearRules: [], nearest: [], leftOut: [] };
 
 /** The walk of one request, from its entry point to its servers. A text says why there is none. */
 export function explain(known: Known, question: Question): Explanation | string {
@@ -61,9 +62,9 @@ export function explain(known: Known, question: Question): Explanation | string 
   const winner = chain.at(-1);
   const isEnd = winner !== undefined && winner.service !== "";
   const found = isEnd ? walkServices(known, winner.service) : NOTHING;
-  const missed = isEnd ? { nearest: [], leftOut: [] } : whatIsNear(known, exchange);
+  const missed = isEnd ? NOTHING_MISSED : whatIsNear(known.report, specs, exchange);
   const certificate =
-    asked.scheme === "https" ? certificateFor(known.certificates, exchange.host) : undefined;
+    asked.scheme === "https" ? certificateFor(known, exchange.host, winner?.tls?.certResolver) : undefined;
   return {
     request: {
       method: exchange.method,
@@ -77,7 +78,7 @@ export function explain(known: Known, question: Question): Explanation | string 
     routed: isEnd,
     diagnosis: isEnd
       ? diagnoseRouted(winner, found, doubtsAbout(known.report, winner))
-      : diagnoseMissed(exchange, considered, missed, known.report),
+      : diagnoseMissed(exchange, missed, known.report),
     entryPoint: { name: entryPoint, address: known.settings.entryPoints.get(entryPoint)!.address },
     ...mostTelling(considered),
     ...(isEnd && {
@@ -201,8 +202,11 @@ function whyItWon(
 ): string {
   const tried = considered.filter(({ matched }) => !matched).length;
   const others = specs.length - considered.length;
-  const before = tried === 0 ? "it is tried first" : `the ${tried} tried before it do not match`;
-  const after = others === 0 ? "" : `; ${others} of lower rank were not tried`;
+  const before =
+    tried === 0
+      ? "it is tried first"
+      : `${tried === 1 ? "the one" : `the ${tried}`} tried before it ${tried === 1 ? "does" : "do"} not match`;
+  const after = others === 0 ? "" : `; ${others} of lower rank ${others === 1 ? "was" : "were"} not tried`;
   return `its rule matches, and with priority ${winner.priority} ${before}${after}`;
 }
 
@@ -281,21 +285,47 @@ function diagnoseRouted(
   return `routed by ${name} to ${service}, where nobody answers: ${reason}`;
 }
 
-function certificateFor(all: readonly CertificateView[], host: string): Explanation["certificate"] {
+type Shown = NonNullable<Explanation["certificate"]>;
+
+/** In the order of the handshake: what is valid before what is not, the name itself before a wildcard. */
+function certificateFor(known: Known, host: string, resolver = ""): Shown {
   const wildcard = `*.${host.slice(host.indexOf(".") + 1)}`;
-  const named = (name: string) => all.filter(({ names }) => names.includes(name));
-  const [best] = [...(named(host).length > 0 ? named(host) : named(wildcard))].sort(
-    (a, b) => b.notAfterMs - a.notAfterMs,
-  );
-  if (best === undefined) {
-    return { names: [], issuer: "Waybill itself: browsers will not trust it", notAfter: "", fits: false };
+  const nowMs = Date.now();
+  const rank = ({ names, notBeforeMs, notAfterMs }: CertificateView) =>
+    (notBeforeMs <= nowMs && nowMs < notAfterMs ? 2 : 0) + (names.includes(host) ? 1 : 0);
+  const [best] = (known.certificates ?? [])
+    .filter(({ names }) => names.includes(host) || names.includes(wildcard))
+    .sort((a, b) => rank(b) - rank(a) || b.notAfterMs - a.notAfterMs);
+  if (best === undefined) return noCertificate(known, host, resolver);
+  const { names, issuerOrganization, issuerCommonName, notAfterMs } = best;
+  const notAfter = new Date(notAfterMs).toISOString();
+  return { names, issuer: issuerOrganization || issuerCommonName, notAfter, fits: true };
+}
+
+function noCertificate({ certificates, report }: Known, host: string, resolver: string): Shown {
+  const isRunning = certificates !== undefined;
+  if (!isRunning && resolver !== "") {
+    const note = `the certificate for ${host} is got by the resolver ${resolver} once Waybill runs`;
+    return { names: [host], issuer: `the resolver ${resolver}`, notAfter: "", fits: true, note };
   }
-  const notAfter = new Date(best.notAfterMs).toISOString();
+  const hasDefault = report.tlsStores
+    .values()
+    .some(({ declared }) => declared.defaultCertificate !== undefined);
+  const instead = hasDefault
+    ? "the one of the default store is shown"
+    : "one of Waybill's own is shown, which browsers do not trust";
+  const files = `; only once it runs is it known for which names those of tls.certificates are`;
+  const why =
+    resolver !== ""
+      ? `the resolver ${resolver} has no certificate for ${host} yet`
+      : `no certificate for ${host} is known`;
+  const more = !isRunning && report.tlsCertificates.length > 0 ? files : "";
   return {
-    names: best.names,
-    issuer: best.issuerOrganization || best.issuerCommonName,
-    notAfter,
-    fits: true,
+    names: [],
+    issuer: hasDefault ? "the default store" : "Waybill itself: browsers will not trust it",
+    notAfter: "",
+    fits: false,
+    note: `${why}, so ${instead}${more}`,
   };
 }
 
@@ -311,72 +341,4 @@ function mostTelling(all: readonly Consideration[]): Pick<Explanation, "consider
     considered: shown.map(({ priority, ...rest }) => ({ ...rest, priority: String(priority) })),
     consideredMore: all.length - shown.length,
   };
-}
-
-// --- What did not.
-
-type Missed = Pick<Explanation, "nearest" | "leftOut">;
-
-function whatIsNear({ report }: Known, exchange: Exchange): Missed {
-  const { host } = exchange;
-  const byHost = new Map<string, string[]>();
-  for (const { status, hosts, name } of report.routers.values()) {
-    if (status === "disabled") continue;
-    for (const one of hosts) byHost.set(one, [...(byHost.get(one) ?? []), name]);
-  }
-  const near = byHost.has(host) ? host : nearest(host, byHost.keys());
-  const routers = [...report.routers.values()].filter(
-    (router) => router.status === "disabled" && wouldTake(router, exchange),
-  );
-  const containers = report.workloads
-    .filter(({ routed }) => !routed)
-    .sort((a, b) => Number(isAbout(b, host)) - Number(isAbout(a, host)));
-  const leftOut = [
-    ...routers.map(({ name, problems }) => ({
-      kind: "router" as const,
-      name,
-      reason: problems.map(describeProblem).join("; ") || "it is not in force",
-    })),
-    ...containers.map(({ workload, reason, problems }) => ({
-      kind: "container" as const,
-      name: workload.name,
-      reason: problems[0] === undefined ? reason : describeProblem(problems[0]),
-    })),
-  ];
-  return {
-    nearest: near === undefined ? [] : [{ host: near, routers: byHost.get(near)! }],
-    leftOut: leftOut.slice(0, LEFT_OUT_MAX),
-  };
-}
-
-/** A router out of force whose rule cannot be read takes what it names. */
-function wouldTake({ effective, declared }: RouterReport, exchange: Exchange): boolean {
-  const isMatched = explainMatch([...effective], exchange).some(({ matched }) => matched);
-  return isMatched || (exchange.host !== "" && declared.rule.includes(`\`${exchange.host}\``));
-}
-
-function isAbout({ workload }: WorkloadReport, host: string): boolean {
-  const [first = ""] = host.split(".");
-  const names = [workload.name, workload.labels.get("com.docker.compose.service")];
-  if (names.includes(first) || names.includes(host)) return true;
-  return [...workload.labels.values()].some((value) => value.includes(host));
-}
-
-function diagnoseMissed(
-  { host, connection }: Exchange,
-  considered: readonly Consideration[],
-  { nearest: [near], leftOut }: Missed,
-  { workloads }: Report,
-): string {
-  const [router] = leftOut.filter(({ kind }) => kind === "router");
-  if (router !== undefined)
-    return `router ${router.name} would take it, but is not in force: ${router.reason}`;
-  const sameHost =
-    near?.host === host ? considered.find(({ router: name }) => near.routers.includes(name)) : undefined;
-  if (sameHost !== undefined) return `router ${sameHost.router} does not take it: ${sameHost.reasons[0]}`;
-  const about = workloads.filter((one) => isAbout(one, host)).map(({ workload }) => workload.name);
-  const container = leftOut.find(({ kind, name }) => kind === "container" && about.includes(name));
-  if (container !== undefined) return `container ${container.name} is not routed: ${container.reason}`;
-  const hint = near === undefined ? "" : `; did you mean ${near.host}?`;
-  return `no router takes ${host || "a request without a host"} on entry point ${connection.entryPoint}${hint}`;
 }

@@ -110,8 +110,12 @@ export interface Explanation {
     readonly issuer: string;
     readonly notAfter: string;
     readonly fits: boolean;
+    /** A sentence, when none for this name is there yet. */
+    readonly note?: string;
   };
-  /** When nothing matched: what comes nearest. */
+  /** When nothing matched: routers that would take it but for one thing, the smallest slip first. */
+  readonly nearRules: readonly { readonly router: string; readonly reason: string }[];
+  /** When nothing matched: hosts that were likely meant, nearest first. */
   readonly nearest: readonly { readonly host: string; readonly routers: readonly string[] }[];
   /** When nothing matched: routers that would, were they in force, and containers left out, and why. */
   readonly leftOut: readonly {

@@ -79,17 +79,21 @@ function arrivalAtServers({ service, servers, unavailable }: Explanation): strin
 
 function certificate({ certificate: shown }: Explanation): string {
   if (shown === undefined) return "";
-  if (!shown.fits) return `The certificate shown is by ${printable(shown.issuer)}.`;
-  const names = shown.names.map((name) => printable(name)).join(", ");
-  return `The certificate shown is for ${names}, by ${printable(shown.issuer)}, until ${shown.notAfter.slice(0, 10)}.`;
+  const { names, issuer, notAfter, note } = shown;
+  if (note !== undefined) return sentence(note);
+  const shownNames = names.map((name) => printable(name)).join(", ");
+  return `The certificate shown is for ${shownNames}, by ${printable(issuer)}, until ${notAfter.slice(0, 10)}.`;
 }
 
-function near({ nearest }: Explanation): string {
-  if (nearest.length === 0) return "";
-  const lines = nearest.map(
-    ({ host, routers }) => `  ${printable(host)}, by ${routers.map((name) => printable(name)).join(", ")}`,
-  );
-  return `The nearest host is:\n${lines.join("\n")}`;
+function near({ nearRules, nearest }: Explanation): string {
+  const lines = [
+    ...nearRules.map(({ router, reason }) => `  ${printable(router)}: ${printable(reason, 1000)}`),
+    ...nearest.map(
+      ({ host, routers }) =>
+        `  the host ${printable(host)}, by ${routers.map((name) => printable(name)).join(", ")}`,
+    ),
+  ];
+  return lines.length === 0 ? "" : `What comes nearest:\n${lines.join("\n")}`;
 }
 
 function leftOut({ leftOut: out }: Explanation): string {

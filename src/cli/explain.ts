@@ -115,7 +115,14 @@ async function fromFiles(asked: Asked, shell: Shell): Promise<Explanation | stri
     })),
   );
   const { settings, report } = world;
-  const known = { settings, report, registry, servers, certificates: [], ports: new Map<string, number>() };
+  const known = {
+    settings,
+    report,
+    registry,
+    servers,
+    certificates: undefined,
+    ports: new Map<string, number>(),
+  };
   const { url, method, headers, from, entryPoint } = asked;
   return explain(known, { url, method, headers, from, ...(entryPoint !== "" && { entryPoint }) });
 }

@@ -16,7 +16,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
 }
 
 /** Letters to insert, delete, change, or swap with their neighbour. */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   // Names longer than this come from an attacker, not from a typing error.
   if (a.length > 100 || b.length > 100) return Number.POSITIVE_INFINITY;
   let before: number[] = [];

@@ -22,6 +22,29 @@ const COMPOSE = `services:
     labels: [traefik.enable=false]
 `;
 
+const TWO = `services:
+  proxy:
+    image: traefik:v3.7
+    command:
+      - --providers.docker=true
+      - --entrypoints.web.address=:80
+      - --entrypoints.websecure.address=:443
+      - --certificatesresolvers.le.acme.tlschallenge=true
+  app:
+    image: app
+    labels:
+      - traefik.http.routers.app.rule=Host(\`app.test\`) && PathPrefix(\`/api\`)
+      - traefik.http.routers.app.entrypoints=web
+      - traefik.http.routers.list.rule=Host(\`app.test\`) && PathPrefix(\`/list\`) && Method(\`GET\`)
+      - traefik.http.routers.list.entrypoints=web
+  pay:
+    image: pay
+    labels:
+      - traefik.http.routers.pay.rule=Host(\`pay.test\`) && Method(\`POST\`)
+      - traefik.http.routers.pay.entrypoints=websecure
+      - traefik.http.routers.pay.tls.certresolver=le
+`;
+
 async function explain(...argv: string[]) {
   const out: string[] = [];
   const err: string[] = [];
@@ -30,6 +53,7 @@ async function explain(...argv: string[]) {
     cwd: "/shop",
     readFile(path) {
       if (path === "/shop/compose.yml") return COMPOSE;
+      if (path === "/shop/two.yml") return TWO;
       throw Object.assign(new Error(path), { code: "ENOENT" });
     },
     out: (text) => void out.push(text),
@@ -64,6 +88,38 @@ test("a request that is not routed says why, and the code is 1", async () => {
   assert.match(out, /container shop-db-1: its label traefik\.enable says false/);
   const near = await explain("http://ap.test/", "--compose=compose.yml");
   assert.match(near.out, /did you mean app\.test\?/);
+});
+
+test("what comes nearest is the router that one change would win, and that change is said", async () => {
+  const diagnose = async (...argv: string[]) =>
+    (await explain(...argv, "--compose", "two.yml")).out.split("\n")[1];
+  const rows = [
+    [["http://app.test/apii/x"], /^Routed by app@docker/],
+    [["http://app.test/API"], /^Router app@docker .*the path is \/API; did you mean \/api\?$/],
+    [["http://app.test/pai"], /^Router app@docker .*the path is \/pai; did you mean \/api\?$/],
+    [["http://app.test/list", "-X", "PUT"], /^Router list@docker .*the method is PUT\.$/],
+    [
+      ["https://app.test/api"],
+      /^Router app@docker .*listens on web, and the request came in on websecure; ask http:\/\/app\.test\/api\.$/,
+    ],
+    [["http://pay.test/", "-X", "POST"], /^Router pay@docker .*; ask https:\/\/pay\.test\/\.$/],
+    [["https://pay.test/"], /^Router pay@docker .*Method\(`POST`\) does not hold: the method is GET\.$/],
+    [["http://payy.test/"], /^No router takes payy\.test on entry point web; did you mean pay\.test\?$/],
+    [["http://wiki.test/"], /^No router takes wiki\.test on entry point web\.$/],
+    [["http://pay.localhost/"], /; did you mean pay\.test\?$/],
+  ] as const;
+  for (const [argv, line] of rows) assert.match((await diagnose(...argv)) ?? "", line, argv.join(" "));
+});
+
+test("the certificate that would be shown is named, also when the files alone cannot tell", async () => {
+  const { out } = await explain("https://pay.test/", "-X", "POST", "--compose", "two.yml");
+  assert.match(out, /\nThe certificate for pay\.test is got by the resolver le once Waybill runs\.\n/);
+  const own = await explain("https://x.test/", "--compose", "two.yml", "--json");
+  const { certificate } = JSON.parse(own.out) as Explanation;
+  assert.match(
+    certificate?.note ?? "",
+    /no certificate for x\.test is known, so one of Waybill's own is shown/,
+  );
 });
 
 test("method, headers, client and entry point of the request may be said", async () => {

@@ -151,6 +151,14 @@ function Walk({ of }: { readonly of: Explanation }) {
               <p class="faint">{router.why}.</p>
             </>
           )}
+          {of.nearRules.length > 0 && (
+            <>
+              <p class="faint">These would, but for one thing:</p>
+              <Attempts
+                of={of.nearRules.map(({ router: name, reason }) => ({ router: name, reasons: [reason] }))}
+              />
+            </>
+          )}
           {of.nearest.map(({ host, routers }) => (
             <div key={host}>
               Nearest: <Text of={host} /> <Names kind="routers" of={routers} />
@@ -174,7 +182,7 @@ function Walk({ of }: { readonly of: Explanation }) {
               <Text of={of.certificate.names.join(", ") || "none for this name"} />
             </p>
             <p class="faint">
-              <Text of={of.certificate.issuer} />
+              <Text of={of.certificate.note ?? of.certificate.issuer} />
               {of.certificate.notAfter && `, until ${formatDate(of.certificate.notAfter)}`}
             </p>
           </Step>
@@ -184,8 +192,9 @@ function Walk({ of }: { readonly of: Explanation }) {
   );
 }
 
-function Considered({ of: { considered, consideredMore } }: { readonly of: Explanation }) {
-  const others = considered.filter(({ matched }) => !matched);
+function Considered({ of: { considered, consideredMore, nearRules } }: { readonly of: Explanation }) {
+  const isShown = (name: string) => nearRules.some(({ router }) => router === name);
+  const others = considered.filter(({ matched, router }) => !matched && !isShown(router));
   if (others.length === 0) return null;
   const far = others.filter(({ reasons }) => /it listens on |: the host is /.test(reasons[0] ?? ""));
   const near = others.filter((one) => !far.includes(one));
@@ -202,7 +211,12 @@ function Considered({ of: { considered, consideredMore } }: { readonly of: Expla
   );
 }
 
-function Attempts({ of }: { readonly of: Explanation["considered"] }) {
+interface Attempt {
+  readonly router: string;
+  readonly reasons: readonly string[];
+}
+
+function Attempts({ of }: { readonly of: readonly Attempt[] }) {
   return (
     <ul class="attempts">
       {of.map(({ router, reasons }) => (
