@@ -1,8 +1,10 @@
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
+import { nearest } from "../lib/nearest.ts";
 import type { Self, Workload, WorkloadNetwork, WorkloadPort } from "../model/workload.ts";
 import type { Node, Place } from "../schema/node.ts";
-import type { Problem } from "../schema/problem.ts";
-import { interpolate } from "./interpolate.ts";
+import { type Problem, quote } from "../schema/problem.ts";
+import type { ComposeProject } from "./compose-files.ts";
+import { interpolate, readEnvFile, standInFor } from "./interpolate.ts";
 
 /** One service of a compose file, as the container that the engine would make of it. */
 export interface ComposeService {
@@ -16,8 +18,6 @@ export interface ComposeService {
   readonly environment: readonly Written[];
   /** What the container sees where, by its path inside. */
   readonly mounts: ReadonlyMap<string, string>;
-  /** The file names ports of the container: then these are all that are known. */
-  readonly showsPorts: boolean;
   /** It is Waybill or Traefik itself. */
   readonly isProxy: boolean;
 }
@@ -30,64 +30,61 @@ export interface Written {
 
 export interface ComposeHost {
   readonly report: (problem: Problem) => void;
-  readonly env: ReadonlyMap<string, string>;
   readonly cwd: string;
+  /** Throws as `fs.readFileSync` does. */
+  readonly readFile: (path: string) => string;
 }
 
-/** A port of images that the file says nothing of: the file cannot show what their makers exposed. */
-const SOME_PORT: WorkloadPort = { privatePort: 80, protocol: "tcp" };
+/** Of an image nothing is known but what labels say of it: the file cannot show what its makers exposed. */
+function portsAssumed(labels: readonly Written[]): WorkloadPort[] {
+  const told = labels.filter(({ key }) => /\.loadbalancer\.server\.port$/i.test(key));
+  const ports = told.flatMap(({ value }) => portsIn(value.trim()));
+  return ports.length > 0 ? ports : [{ privatePort: 80, protocol: "tcp" }];
+}
 
-/** The containers of a compose file. `first` numbers them, so that several files together have no address twice. */
-export function readCompose(tree: Node, file: string, first: number, host: ComposeHost): ComposeService[] {
-  const read = new ComposeReader(tree, file, host);
-  return [...(tree.get("services")?.children?.values() ?? [])].map((node, i) =>
-    read.service(node, first + i),
-  );
+/** The containers of a project. `first` numbers them, so that several projects together have no address twice. */
+export function readCompose(project: ComposeProject, first: number, host: ComposeHost): ComposeService[] {
+  const read = new ComposeReader(project, host);
+  return [...project.services].map(([name, layers], i) => read.service(name, layers, first + i));
 }
 
 class ComposeReader {
-  readonly #tree: Node;
-  readonly #file: string;
   readonly #host: ComposeHost;
-  readonly #project: string;
+  readonly #project: ComposeProject;
   readonly #unset = new Set<string>();
   #quiet = false;
 
-  constructor(tree: Node, file: string, host: ComposeHost) {
-    this.#tree = tree;
-    this.#file = file;
+  constructor(project: ComposeProject, host: ComposeHost) {
+    this.#project = project;
     this.#host = host;
-    const named = tree.get("name");
-    const folder = basename(dirname(resolve(host.cwd, file)));
-    this.#project = (
-      named === undefined ? (host.env.get("COMPOSE_PROJECT_NAME") ?? folder) : this.#text(named)
-    )
-      .toLowerCase()
-      .replace(/[^a-z0-9_-]/g, "");
   }
 
-  service(node: Node, number: number): ComposeService {
-    const base = this.#tree.get("services")?.get(this.#baseOf(node));
-    const pick = (name: string) => node.get(name) ?? base?.get(name);
-    const labels = [...this.#pairs(base?.get("labels")), ...this.#pairs(node.get("labels"))];
+  service(key: string, layers: readonly Node[], number: number): ComposeService {
+    const top = layers.at(-1)!;
+    const all = (name: string) => partsOf(layers, name);
+    const pick = (name: string) => all(name).at(-1);
+    const labels = lastOfEach(all("labels").flatMap((node) => this.#labels(node)));
     const image = textOf(pick("image"), this.#expand);
     const command = this.#words(pick("command"));
-    const ports = [...this.#exposed(pick("expose")), ...this.#published(pick("ports"))];
-    this.#refuseDeployLabels(node);
+    const ports = [
+      ...all("expose").flatMap((node) => this.#exposed(node)),
+      ...all("ports").flatMap((node) => this.#published(node)),
+    ];
+    this.#refuseDeployLabels(all("deploy"));
     const containerName = textOf(pick("container_name"), this.#expand);
-    const name = containerName === "" ? `${this.#project}-${node.name}-1` : containerName;
+    const name = containerName === "" ? `${this.#project.name}-${key}-1` : containerName;
     const mode = textOf(pick("network_mode"), this.#expand);
+    const isOurs = isProxy(image, key, command);
     return {
-      name: node.name,
-      place: node.place,
+      name: key,
+      place: top.place,
       labels,
       command,
-      environment: this.#quietly(() => this.#pairs(pick("environment"))),
-      mounts: this.#mounts(pick("volumes"), pick("configs"), pick("secrets")),
-      showsPorts: ports.length > 0,
-      isProxy: isProxy(image, node.name, command),
+      environment: isOurs ? this.#environment(all("env_file"), all("environment")) : [],
+      mounts: this.#mounts(all("volumes"), all("configs"), all("secrets")),
+      isProxy: isOurs,
       workload: {
-        id: `${this.#file} ${node.name}`,
+        id: `${top.place.file} ${key}`,
         name,
         image,
         createdAtMs: number + 1,
@@ -95,34 +92,30 @@ class ComposeReader {
         health: "none",
         stopping: false,
         labels: new Map([
-          ["com.docker.compose.project", this.#project],
-          ["com.docker.compose.service", node.name],
-          ...labels.map(({ key, value }) => [key, value] as const),
+          ["com.docker.compose.project", this.#project.name],
+          ["com.docker.compose.service", key],
+          ...labels.map(({ key: label, value }) => [label, value] as const),
         ]),
-        networkMode: this.#networkMode(mode),
-        networks: mode === "" ? this.#networks(pick("networks"), number) : [],
-        ports: ports.length > 0 ? ports : [SOME_PORT],
+        networkMode: this.#networkMode(mode, top.place),
+        networks: mode === "" ? this.#networks(all("networks"), number) : [],
+        ports: ports.length > 0 ? ports : portsAssumed(labels),
       },
     };
   }
 
-  #baseOf(node: Node): string {
-    const { value, children } = node.get("extends") ?? {};
-    const isElsewhere = children?.get("file") !== undefined;
-    return isElsewhere ? "" : String(value ?? children?.get("service")?.value ?? "");
-  }
-
-  #networkMode(mode: string): string {
+  #networkMode(mode: string, { file }: Place): string {
     if (!mode.startsWith("service:")) return mode === "" ? "default" : mode;
-    const other = mode.slice("service:".length);
-    return `container:${this.#file} ${other}`;
+    return `container:${file} ${mode.slice("service:".length)}`;
   }
 
-  #networks(node: Node | undefined, number: number): WorkloadNetwork[] {
-    const written = (node?.items ?? [...(node?.children?.values() ?? [])]).map((item) =>
-      item.value === undefined || item.value === null || node?.children ? item.name : this.#text(item),
-    );
-    const keys = written.length > 0 ? written : ["default"];
+  #networks(lists: readonly Node[], number: number): WorkloadNetwork[] {
+    const places = new Map<string, Place>();
+    for (const node of lists) {
+      for (const item of node.items ?? []) places.set(this.#text(item), item.place);
+      for (const child of node.children?.values() ?? []) places.set(child.name, child.place);
+    }
+    for (const [key, place] of places) this.#expectNetwork(key, place);
+    const keys = places.size > 0 ? [...places.keys()] : ["default"];
     return keys.map((key, i) => {
       const name = this.#networkName(key);
       // Addresses of 10/8 that no two containers have: the third byte is the network's within the container.
@@ -131,12 +124,29 @@ class ComposeReader {
     });
   }
 
+  #expectNetwork(key: string, place: Place): void {
+    const known = this.#project.trees.flatMap((tree) => [
+      ...(tree.get("networks")?.children?.values() ?? []),
+    ]);
+    if (key === "default" || known.some(({ name }) => name === key)) return;
+    const names = known.map(({ name }) => name);
+    const suggestion = nearest(key, names);
+    this.#complain("unknown-network", "error", place, `there is no network ${key} in networks`, suggestion);
+  }
+
+  /** What the top of the files says of a network, a config or a secret: the last that says anything. */
+  #declared(section: string, key: string): Node | undefined {
+    const all = this.#project.trees.map((tree) => tree.get(section)?.get(key));
+    return all.findLast((node) => node?.children !== undefined);
+  }
+
   #networkName(key: string): string {
-    const declared = this.#tree.get("networks")?.get(key);
+    const declared = this.#declared("networks", key);
     const named = textOf(declared?.get("name"), this.#expand);
     if (named !== "") return named;
     const external = declared?.get("external");
-    if (external === undefined || /^false$/i.test(String(external.value))) return `${this.#project}_${key}`;
+    if (external === undefined || /^false$/i.test(String(external.value)))
+      return `${this.#project.name}_${key}`;
     return textOf(external.get("name"), this.#expand) || key;
   }
 
@@ -153,34 +163,72 @@ class ComposeReader {
   }
 
   /** Paths inside the container to paths here: bind mounts, configs and secrets that are files. */
-  #mounts(...lists: (Node | undefined)[]): Map<string, string> {
+  #mounts(volumes: readonly Node[], configs: readonly Node[], secrets: readonly Node[]): Map<string, string> {
     const mounts = new Map<string, string>();
-    const add = (source: string, target: string) => {
-      if (/^[./~]/.test(source))
-        mounts.set(target, join(dirname(resolve(this.#host.cwd, this.#file)), relative(source)));
-    };
-    const [volumes, configs, secrets] = lists;
-    for (const item of volumes?.items ?? []) {
+    for (const item of volumes.flatMap(({ items }) => items ?? [])) {
       const [source = "", target = ""] =
         item.children === undefined
           ? this.#text(item).split(":")
           : [textOf(item.get("source"), this.#expand), textOf(item.get("target"), this.#expand)];
-      add(source, target);
+      if (/^[./~]/.test(source)) mounts.set(target, this.#beside(item.place, source));
     }
     for (const [section, used, folder] of [
       ["configs", configs, "/"],
       ["secrets", secrets, "/run/secrets/"],
     ] as const) {
-      for (const item of used?.items ?? []) {
+      for (const item of used.flatMap(({ items }) => items ?? [])) {
         const name =
           item.children === undefined ? this.#text(item) : textOf(item.get("source"), this.#expand);
-        const path = textOf(this.#tree.get(section)?.get(name)?.get("file"), this.#expand);
+        const file = this.#declared(section, name)?.get("file");
+        const path = textOf(file, this.#expand);
         const target = textOf(item.get("target"), this.#expand) || name;
         if (path !== "")
-          add(/^[./~]/.test(path) ? path : `./${path}`, target.startsWith("/") ? target : folder + target);
+          mounts.set(target.startsWith("/") ? target : folder + target, this.#beside(file!.place, path));
       }
     }
     return mounts;
+  }
+
+  /** A path of ours, for one that is written in some file of the project. */
+  #beside({ file = "" }: Place, path: string): string {
+    const plain = path.startsWith("~") ? `/nonexistent/${path.slice(1)}` : path;
+    return plain.startsWith("/") ? plain : join(dirname(resolve(this.#host.cwd, file)), plain);
+  }
+
+  /** Those of `env_file` first, then those written here, which go before them. */
+  #environment(files: readonly Node[], written: readonly Node[]): Written[] {
+    const own = this.#quietly(() => written.flatMap((node) => this.#pairs(node)));
+    // A variable without a value is handed on from where compose runs.
+    const given = own.map((one) =>
+      one.value === "" ? { ...one, value: this.#project.env.get(one.key) ?? "" } : one,
+    );
+    const read = files
+      .flatMap((node) => node.items ?? [node])
+      .flatMap((item) => this.#envFile(item.get("path") ?? item));
+    return lastOfEach([...read, ...given]);
+  }
+
+  #envFile(item: Node): Written[] {
+    const file = this.#beside(item.place, this.#text(item));
+    try {
+      const variables = readEnvFile(this.#host.readFile(file));
+      return [...variables].map(([key, value]) => ({ key, value, place: item.place }));
+    } catch {
+      const message = `${this.#text(item)} cannot be read here, so settings in it are not looked at`;
+      this.#complain("unread-variables", "warning", item.place, message);
+      return [];
+    }
+  }
+
+  /** Compose fills in the values of a map and not its names, which looks as if it would. */
+  #labels(node: Node): Written[] {
+    for (const { name, place } of node.children?.values() ?? []) {
+      if (!/\$(?:\{|[A-Za-z_])/.test(name)) continue;
+      const message =
+        "variables in the names of a map are not filled in; write labels as a list: - name=value";
+      this.#complain("variable-in-name", "warning", place, message);
+    }
+    return this.#pairs(node);
   }
 
   /** `key: value` and `- key=value` alike. */
@@ -210,17 +258,13 @@ class ComposeReader {
     return splitWords(this.#text(node)).map((text) => word(text, node.place));
   }
 
-  #refuseDeployLabels(node: Node): void {
-    const labels = this.#pairs(node.get("deploy")?.get("labels"));
+  #refuseDeployLabels(deploys: readonly Node[]): void {
+    const labels = deploys.flatMap((deploy) => this.#pairs(deploy.get("labels")));
     const ours = labels.find(({ key }) => /^(?:traefik|waybill)(?:\.|$)/i.test(key));
     if (ours === undefined) return;
-    this.#host.report({
-      code: "deploy-labels",
-      severity: "warning",
-      place: ours.place,
-      message:
-        "labels below deploy are those of a Swarm service and are on no container; move them to labels of the service itself",
-    });
+    const message =
+      "labels below deploy are those of a Swarm service and are on no container; move them to labels of the service itself";
+    this.#complain("deploy-labels", "warning", ours.place, message);
   }
 
   /** Values of variables are secrets more often than not, and come from where the containers run. */
@@ -234,24 +278,61 @@ class ComposeReader {
   readonly #text = (node: Node): string => textOf(node, this.#expand);
 
   readonly #expand = (text: string, place: Place): string =>
-    interpolate(text, this.#host.env, (variable) => {
-      if (this.#quiet || this.#unset.has(variable)) return;
-      this.#unset.add(variable);
-      this.#host.report({
-        code: "unset-variable",
-        severity: "warning",
-        place,
-        message: `the variable ${variable} is not set here, so ${variable.toLowerCase()}.invalid stands for it`,
-      });
+    interpolate(text, this.#project.env, {
+      unset: (variable, demand) => this.#sayUnset(variable, demand, text, place),
+      malformed: () => {
+        const message =
+          "compose refuses a dollar that begins no variable; one that stands for itself is written $$";
+        this.#complain("bad-variable", "error", place, message);
+      },
     });
+
+  #sayUnset(variable: string, demand: string | undefined, text: string, place: Place): void {
+    if (this.#quiet || this.#unset.has(variable)) return;
+    this.#unset.add(variable);
+    const isHash = /\$(?:apr1|2[abxy]?|[156])\$/.test(text);
+    const meaning = isHash
+      ? "; the dollars of a hash are written $$"
+      : demand === undefined || demand === ""
+        ? ""
+        : ` and the file demands it: ${quote(demand)}`;
+    const message = `the variable ${variable} is not set here, so ${standInFor(variable)} stands for it${meaning}`;
+    this.#complain("unset-variable", "warning", place, message);
+  }
+
+  #complain(
+    code: string,
+    severity: Problem["severity"],
+    place: Place,
+    message: string,
+    suggestion?: string,
+  ): void {
+    this.#host.report({
+      code,
+      severity,
+      place,
+      message,
+      ...(suggestion !== undefined && { suggestion }),
+    });
+  }
+}
+
+/** What the layers say of one option, lowest first, down to the one that says nothing below it counts. */
+function partsOf(layers: readonly Node[], option: string): Node[] {
+  const nodes = layers.map((layer) => layer.get(option)).filter((node) => node !== undefined);
+  const from = nodes.findLastIndex(({ tag }) => tag === "!override" || tag === "!reset");
+  return from < 0 ? nodes : nodes.slice(nodes[from]!.tag === "!reset" ? from + 1 : from);
+}
+
+/** Of those with one name the last one counts. */
+function lastOfEach(written: readonly Written[]): Written[] {
+  return [...new Map(written.map((one) => [one.key, one])).values()];
 }
 
 function textOf(node: Node | undefined, expand: (text: string, place: Place) => string): string {
   const { value } = node ?? {};
   return value === undefined || value === null ? "" : expand(String(value), node!.place);
 }
-
-const relative = (path: string) => (path.startsWith("~") ? `/nonexistent/${path.slice(1)}` : path);
 
 function isProxy(image: string, name: string, command: readonly Written[]): boolean {
   if (/^(?:.*\/)?(?:waybill|traefik)(?:[:@].*)?$/i.test(image)) return true;

@@ -1,4 +1,4 @@
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { aggregate } from "../control/aggregate.ts";
 import { shortFormIn } from "../control/docker.ts";
 import { declareInternals } from "../control/internal.ts";
@@ -19,7 +19,7 @@ import { readSecret } from "../schema/secrets.ts";
 import { loadSettings } from "../settings/load.ts";
 import { assumedFlags } from "./assume.ts";
 import { type ComposeService, readCompose, selfIn } from "./compose.ts";
-import { readEnvFile } from "./interpolate.ts";
+import { ComposeFiles } from "./compose-files.ts";
 import { Locator } from "./locate.ts";
 
 export interface WorldHost {
@@ -28,6 +28,8 @@ export interface WorldHost {
   /** Throws as `fs.readFileSync` does. */
   readonly readFile: (path: string) => string;
   readonly registry: ReadonlyMap<string, Middleware>;
+  /** The compose files are one project, wherever they lie. */
+  readonly oneProject?: boolean;
   /** How a container does once it runs, which no file says: for tests. */
   readonly running?: (workload: Workload) => Workload;
 }
@@ -57,6 +59,7 @@ export function readWorld(files: readonly string[], host: WorldHost): World {
 
 class Gatherer {
   readonly #host: WorldHost;
+  readonly #compose: ComposeFiles;
   readonly #problems: Problem[] = [];
   readonly #services: ComposeService[] = [];
   readonly #dynamic: FoundFile[] = [];
@@ -65,6 +68,8 @@ class Gatherer {
 
   constructor(host: WorldHost) {
     this.#host = host;
+    const { oneProject = false } = host;
+    this.#compose = new ComposeFiles({ ...host, report: this.#report, oneProject });
   }
 
   readonly #report = (problem: Problem): void => void this.#problems.push(problem);
@@ -82,13 +87,13 @@ class Gatherer {
       return;
     }
     const before = this.#problems.length;
-    const tree = parseFile(file, text, this.#report);
+    const tree = parseFile(file, text, this.#report, { exactNames: /^services:/m.test(text) });
     if (tree === undefined) {
       if (this.#problems.length > before) this.#unreadable++;
       return;
     }
     const kind = kindOf(tree);
-    if (kind === "compose") this.#takeCompose(file, tree);
+    if (kind === "compose") this.#compose.take(file, tree);
     else if (kind === "settings") this.#settingsFile = file;
     else this.#dynamic.push({ path: file, text, fault: "" });
   }
@@ -104,21 +109,11 @@ class Gatherer {
     });
   }
 
-  #takeCompose(file: string, tree: Node): void {
-    const env = new Map([...this.#envBeside(file), ...this.#host.env]);
-    const host = { report: this.#report, env, cwd: this.#host.cwd };
-    this.#services.push(...readCompose(tree, file, this.#services.length, host));
-  }
-
-  #envBeside(file: string): ReadonlyMap<string, string> {
-    try {
-      return readEnvFile(this.#host.readFile(join(dirname(resolve(this.#host.cwd, file)), ".env")));
-    } catch {
-      return new Map();
-    }
-  }
-
   settle(): World {
+    for (const project of this.#compose.projects())
+      this.#services.push(
+        ...readCompose(project, this.#services.length, { ...this.#host, report: this.#report }),
+      );
     const proxy = this.#services.find(({ isProxy }) => isProxy);
     const settingsAssumed = proxy === undefined && this.#settingsFile === undefined;
     const locator = new Locator(this.#services, proxy);

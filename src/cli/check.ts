@@ -5,15 +5,18 @@ import type { Command, Shell } from "./command.ts";
 
 const FORMATS = ["human", "json", "github"];
 const USUAL = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const OVERRIDES = USUAL.map((name) => name.replace(/\.(ya?ml)$/, ".override.$1"));
 
 export default {
   name: "check",
-  usage: "[files] [--api URL] [--format human|json|github] [--errors-only]",
+  usage: "[files] [-f FILE] [--api URL] [--format human|json|github] [--errors-only]",
   summary: "Finds mistakes in compose files, settings and files of routes before they are deployed.",
   details:
-    "Without files it takes the compose file of this directory. Files that belong together are named together: the\n" +
-    "settings are those of the Waybill (or Traefik) service among them, its command, variables and mounted files\n" +
-    "included. Nothing is started. The exit code is 0 if all is well, 1 if there are problems, and 2 if a file could\n" +
+    "Without files it takes the compose file of this directory, and the override beside it if there is one. Files that\n" +
+    "belong together are named together: the settings are those of the Waybill (or Traefik) service among them, its\n" +
+    "command, variables and mounted files included. Compose files of one directory are laid over each other as compose\n" +
+    "does it, and so are those named with -f, wherever they lie; what they include and extend is read too. Services of a\n" +
+    "profile are looked at unless COMPOSE_PROFILES says which ones are started. Nothing is started. The exit code is 0 if all is well, 1 if there are problems, and 2 if a file could\n" +
     "not be read. With --errors-only warnings are neither shown nor counted. With --api the problems of the Waybill\n" +
     "that runs there are shown instead: how containers do is in no file.",
   async run(args, shell) {
@@ -22,8 +25,7 @@ export default {
       shell.err(`${asked}\nusage: waybill check ${this.usage}\n`);
       return 2;
     }
-    const found =
-      asked.api === undefined ? await fromFiles(asked.files, shell) : await fromApi(asked.api, shell);
+    const found = asked.api === undefined ? await fromFiles(asked, shell) : await fromApi(asked.api, shell);
     if (typeof found === "string") {
       shell.err(`${found}\n`);
       return 2;
@@ -46,14 +48,14 @@ interface Found {
   readonly settingsAssumed: boolean;
 }
 
-async function fromFiles(files: readonly string[], shell: Shell): Promise<Found> {
+async function fromFiles({ files, oneProject }: Asked, shell: Shell): Promise<Found> {
   const [{ readWorld }, { lint }, { loadCatalogue }] = await Promise.all([
     import("../check/world.ts"),
     import("../check/lints.ts"),
     import("../compile/catalogue.ts"),
   ]);
   const { middlewares: registry } = await loadCatalogue();
-  const world = readWorld(files, { ...shell, registry });
+  const world = readWorld(files, { ...shell, registry, oneProject });
   const lints = lint(world.report, world.settings).map((one) => ({ ...one, place: world.locate(one.place) }));
   return {
     ...world,
@@ -80,6 +82,8 @@ interface Asked {
   /** A running Waybill, rather than files. */
   readonly api: string | undefined;
   readonly files: readonly string[];
+  /** Named with -f, as for compose. */
+  readonly oneProject: boolean;
   readonly format: string;
   readonly errorsOnly: boolean;
 }
@@ -88,11 +92,17 @@ function parseArgs(args: readonly string[], shell: Shell): Asked | string {
   const files: string[] = [];
   let format = "human";
   let errorsOnly = false;
+  let oneProject = false;
   let api: string | undefined;
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     if (arg === "--errors-only") errorsOnly = true;
-    else if (arg === "--api") api = args[++i] ?? "";
+    else if (arg === "-f" || arg === "--file") {
+      const file = args[++i];
+      if (file === undefined) return `expected a file after ${arg}`;
+      files.push(file);
+      oneProject = true;
+    } else if (arg === "--api") api = args[++i] ?? "";
     else if (arg.startsWith("--api=")) api = arg.slice("--api=".length);
     else if (arg === "--format") format = args[++i] ?? "";
     else if (arg.startsWith("--format=")) format = arg.slice("--format=".length);
@@ -102,10 +112,12 @@ function parseArgs(args: readonly string[], shell: Shell): Asked | string {
   if (!FORMATS.includes(format))
     return `expected a format of ${FORMATS.join(", ")}, found ${JSON.stringify(format)}`;
   if (api !== undefined && files.length > 0) return "expected either --api or files, found both";
-  if (api !== undefined || files.length > 0) return { api, files, format, errorsOnly };
+  if (api !== undefined || files.length > 0) return { api, files, oneProject, format, errorsOnly };
   const found = USUAL.find((name) => isThere(name, shell));
   if (found === undefined) return `there is none of ${USUAL.join(", ")} here; name the files to check`;
-  return { api, files: [found], format, errorsOnly };
+  const override = OVERRIDES.find((name) => isThere(name, shell));
+  const usual = override === undefined ? [found] : [found, override];
+  return { api, files: usual, oneProject, format, errorsOnly };
 }
 
 function isThere(name: string, { cwd, readFile }: Shell): boolean {

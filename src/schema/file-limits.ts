@@ -17,12 +17,23 @@ const NODES_MAX = 200_000;
 /** Makes the nodes of one file and counts them: aliases can make much of little. */
 export class NodeMaker {
   #nodesLeft = NODES_MAX;
+  readonly #exactNames: boolean;
+
+  /** `exactNames`: names that differ in case only are two names, as those of environment variables are. */
+  constructor(exactNames = false) {
+    this.#exactNames = exactNames;
+  }
 
   /** A child under a name that is not taken yet. */
   child(parent: Node, name: string, place: Place, depth: number): Node {
-    if (parent.get(name) !== undefined) throw new BadFile(place, "is written twice");
+    const taken = parent.get(name);
     this.#count(place, depth);
-    return parent.child(name, place);
+    if (taken === undefined) return parent.child(name, place);
+    if (!this.#exactNames || taken.name === name || parent.children!.has(name))
+      throw new BadFile(place, "is written twice");
+    const child = new Node(name, place);
+    parent.children!.set(name, child);
+    return child;
   }
 
   item(parent: Node, place: Place, depth: number): Node {

@@ -10,13 +10,18 @@ const CHARACTERS_MAX = 4 * 1024 * 1024;
  * The tree of a YAML, TOML or JSON file, by the end of its name. Undefined when the file as a whole cannot be
  * read; what is wrong has then been reported with line and column. An empty file is an empty node.
  */
-export function parseFile(file: string, text: string, report: (problem: Problem) => void): Node | undefined {
+export function parseFile(
+  file: string,
+  text: string,
+  report: (problem: Problem) => void,
+  { exactNames = false } = {},
+): Node | undefined {
   const place: Place = { source: "file", key: "", file };
   try {
     if (text.length > CHARACTERS_MAX) throw new BadFile(place, "expected a file of at most 4 MiB");
     // JSON is YAML, and read as such its values have lines and columns too.
-    const parse = /\.toml$/i.test(file) ? parseToml : parseYaml;
-    return parse(text.replace(/^\ufeff/, ""), place);
+    const plain = text.replace(/^\ufeff/, "");
+    return /\.toml$/i.test(file) ? parseToml(plain, place) : parseYaml(plain, place, exactNames);
   } catch (error) {
     report(problemOf(error, place));
     return undefined;

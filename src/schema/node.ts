@@ -28,6 +28,8 @@ export class Node {
   children: Map<string, Node> | undefined;
   /** List items, already in order. */
   items: Node[] | undefined;
+  /** The YAML tag that stands before the value, such as `!override`. */
+  tag: string | undefined;
 
   constructor(name: string, place: Place) {
     this.name = name;
@@ -35,6 +37,7 @@ export class Node {
     this.value = undefined;
     this.children = undefined;
     this.items = undefined;
+    this.tag = undefined;
   }
 
   /** The child of that name in any case, made if it is not there yet. The first spelling is kept. */

@@ -14,7 +14,7 @@ import { atItem, BadFile, NodeMaker } from "./file-limits.ts";
 import { below, Node, type Place, type Scalar } from "./node.ts";
 
 /** The tree of a YAML or JSON text. Throws `BadFile`. */
-export function parseYaml(text: string, place: Place): Node {
+export function parseYaml(text: string, place: Place, exactNames = false): Node {
   const lines = new LineCounter();
   // A key that is there twice, in any case, is found below with its place.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
@@ -23,7 +23,7 @@ export function parseYaml(text: string, place: Place): Node {
     throw new BadFile({ ...place, ...spot(lines, error.pos[0]) }, explain(error.code, error.message));
   }
   const root = new Node("", place);
-  new YamlWalk(lines).fill(root, document.contents, 0);
+  new YamlWalk(lines, exactNames).fill(root, document.contents, 0);
   return root;
 }
 
@@ -44,18 +44,20 @@ function spot(lines: LineCounter, offset: number): { line: number; column: numbe
 
 class YamlWalk {
   readonly #lines: LineCounter;
-  readonly #maker = new NodeMaker();
+  readonly #maker: NodeMaker;
   /** What each anchor stands for at this point of the document. */
   readonly #anchors = new Map<string, unknown>();
   readonly #seen = new WeakSet<object>();
 
-  constructor(lines: LineCounter) {
+  constructor(lines: LineCounter, exactNames: boolean) {
     this.#lines = lines;
+    this.#maker = new NodeMaker(exactNames);
   }
 
   /** Writes what was parsed into the node made for it. Maps and lists that hold nothing still leave a trace. */
   fill(node: Node, parsed: unknown, depth: number): void {
     const found = this.#follow(parsed, node.place);
+    node.tag = (parsed as { tag?: string } | null)?.tag;
     if (isMap(found)) {
       node.children ??= new Map();
       this.#fillMap(node, found, depth);
