@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FileLocks } from "./file-lock.ts";
+import { Presence } from "./presence.ts";
 import { ASIDE, type Lock, type Vault, VaultError } from "./vault.ts";
 
 const OTHERS = 0o077;
@@ -12,11 +13,13 @@ const LEFTOVER_MS = 3_600_000;
 export class FileVault implements Vault {
   readonly where: string;
   readonly #locks: FileLocks;
+  readonly #presence: Presence;
   #watching: NodeJS.Timeout | undefined;
 
   private constructor(where: string) {
     this.where = where;
     this.#locks = new FileLocks(join(where, "locks"));
+    this.#presence = new Presence(join(where, "peers"));
   }
 
   /** Makes the directory if it is not there. Throws `VaultError` when it cannot be used, saying what to do. */
@@ -87,10 +90,16 @@ export class FileVault implements Vault {
     clearInterval(this.#watching);
     this.#watching = setInterval(changed, WATCH_MS);
     this.#watching.unref();
+    this.#presence.announce();
+  }
+
+  peers(): Promise<number> {
+    return this.#presence.others();
   }
 
   async close(): Promise<void> {
     clearInterval(this.#watching);
+    await this.#presence.end();
     await this.#locks.close();
   }
 }

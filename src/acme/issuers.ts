@@ -69,7 +69,11 @@ export class Issuers {
 
   /** Why a name that is not there is not. */
   reason(name: string): string {
-    return this.#unusable.get(name) ?? `there is no certificate resolver ${JSON.stringify(name)}`;
+    const isKnown = this.#tools.resolvers.has(name) || name === INTERNAL;
+    const reason = isKnown
+      ? "its storage is being opened"
+      : `there is no certificate resolver ${JSON.stringify(name)}`;
+    return this.#unusable.get(name) ?? reason;
   }
 
   get waiting(): boolean {
@@ -101,12 +105,13 @@ export class Issuers {
     const shelf = await this.#openShelf(plan);
     const { board, clock, network, signal } = this.#tools;
     const shared = this.#shared.get(plan.storage)!;
+    const show = shared.sharing("http-01", board.http);
     const solvers = await makeSolvers(plan, { ...this.#tools, shared });
     const connection = (ca: CaPlan) =>
       once(this.#connections, `${plan.storage} ${ca.id}`, () => new Connection(ca, shelf, clock));
     const budget = (ca: CaPlan) =>
       once(this.#budgets, `${plan.storage} ${ca.id}`, () => new Budget(shelf.vault, ca.id));
-    const runtime: Runtime = { plan, shelf, board, solvers, connection, budget };
+    const runtime: Runtime = { plan, shelf, show, solvers, connection, budget };
     return {
       name: plan.name,
       cas: plan.cas.map(({ id }) => id),

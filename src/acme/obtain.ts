@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import type { Budget } from "./budget.ts";
 import type { Ca } from "./ca.ts";
 import type { CertificateFacts } from "./certificate.ts";
-import type { ChallengeBoard, Solver } from "./challenges.ts";
+import type { Solver } from "./challenges.ts";
 import type { Clock } from "./clock.ts";
 import type { CaPlan, Connection } from "./connection.ts";
 import { type IssueJob, issue, type Stage } from "./issue.ts";
@@ -16,7 +16,8 @@ import type { Kept, Shelf } from "./shelf.ts";
 export interface Runtime {
   readonly plan: ResolverPlan;
   readonly shelf: Shelf;
-  readonly board: ChallengeBoard;
+  /** Puts a token where every machine answers it. */
+  readonly show: Solver;
   readonly solvers: ReadonlyMap<string, Solver>;
   connection(plan: CaPlan): Connection;
   budget(plan: CaPlan): Budget;
@@ -89,10 +90,13 @@ async function readyToAsk(
   { names, own }: Attempt,
   caPlan: CaPlan,
   challenges: readonly string[],
-  { plan, shelf, board, budget }: Runtime,
-  { clock, network }: Surroundings,
+  { plan, shelf, show, budget }: Runtime,
+  { clock, network, signal }: Surroundings,
 ): Promise<void> {
-  if (plan.options.preflight) await preflight(names, challenges[0]!, board, network);
+  if (plan.options.preflight) {
+    const patienceMs = plan.options.httpChallenge?.delay ?? 0;
+    await preflight(names, challenges[0]!, { show, network, clock, patienceMs, signal });
+  }
   // An order under way has been paid for.
   if ((await shelf.loadOrder(caPlan.id, names)) !== undefined) return;
   const waitMs = await budget(caPlan).takeOrder(names, own !== undefined, clock.nowMs());

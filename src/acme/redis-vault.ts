@@ -10,6 +10,8 @@ const CHANNEL = "waybill:acme";
 const LOCK_MS = 30_000;
 const BEAT_MS = 10_000;
 const CHALLENGE_MS = 3_600_000;
+/** A server that is there is ready in a few milliseconds; one that restarts is waited for by whoever retries. */
+const READY_MS = 1500;
 const VALUE_BYTES_MAX = 1 << 20;
 
 /** Takes a lock away, or lengthens it, only while it is still ours. */
@@ -28,6 +30,9 @@ export class RedisVault implements Vault {
   readonly #seal: Seal;
   readonly #copy: FileVault;
   #listener: Redis | undefined;
+  #isListening = false;
+  /** It did not answer in time when it was last asked, and has not come back since. */
+  #isAway = false;
 
   private constructor(where: string, redis: Redis, seal: Seal, copy: FileVault) {
     this.where = where;
@@ -70,7 +75,7 @@ export class RedisVault implements Vault {
 
   async #set(path: string, bytes: Buffer): Promise<void> {
     const sealed = this.#seal.close(path, bytes);
-    const isShort = path.startsWith("challenges/");
+    const isShort = path.startsWith("challenges/") || path.startsWith("seen/");
     await this.#ask(async (redis) => {
       if (isShort) await redis.set(PREFIX + path, sealed, "PX", CHALLENGE_MS);
       else await redis.set(PREFIX + path, sealed);
@@ -134,10 +139,28 @@ export class RedisVault implements Vault {
 
   watch(changed: () => void): void {
     this.#listener?.disconnect();
-    this.#listener = this.#redis.duplicate();
-    this.#listener.on("error", () => {});
-    this.#listener.on("message", changed);
-    this.#listener.on("ready", () => void this.#listener?.subscribe(CHANNEL).then(changed, () => {}));
+    const listener = this.#redis.duplicate();
+    this.#listener = listener;
+    listener.on("error", () => {});
+    listener.on("close", () => {
+      this.#isListening = false;
+    });
+    listener.on("message", changed);
+    const subscribe = async () => {
+      await listener.subscribe(CHANNEL);
+      this.#isListening = true;
+      changed();
+    };
+    listener.on("ready", () => void subscribe().catch(() => {}));
+  }
+
+  async peers(): Promise<number> {
+    try {
+      const [, count] = (await this.#ask((redis) => redis.pubsub("NUMSUB", CHANNEL))) as [string, number];
+      return Math.max(0, Number(count) - (this.#isListening ? 1 : 0));
+    } catch {
+      return 0;
+    }
   }
 
   async close(): Promise<void> {
@@ -146,9 +169,21 @@ export class RedisVault implements Vault {
     await this.#copy.close();
   }
 
+  /** Only the first caller waits for a server that is away; whoever comes after him is told at once. */
+  async #ready(): Promise<void> {
+    if (this.#redis.status === "ready") this.#isAway = false;
+    else if (this.#isAway) throw new Error("not connected");
+    else {
+      await ready(this.#redis, READY_MS).catch((error) => {
+        this.#isAway = true;
+        throw error;
+      });
+    }
+  }
+
   async #ask<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
     try {
-      if (this.#redis.status !== "ready") await ready(this.#redis);
+      await this.#ready();
       return await command(this.#redis);
     } catch (error) {
       throw error instanceof VaultError
@@ -183,9 +218,9 @@ function connect(url: string): Redis {
   return redis;
 }
 
-function ready(redis: Redis): Promise<void> {
+function ready(redis: Redis, patienceMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => done(new Error("not connected")), 3000);
+    const timer = setTimeout(() => done(new Error("not connected")), patienceMs);
     const isReady = () => done(undefined);
     const done = (error: Error | undefined) => {
       clearTimeout(timer);

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { ChallengeBoard, Solver } from "./challenges.ts";
 import type { Clock } from "./clock.ts";
 import { isRecord } from "./problem.ts";
@@ -5,6 +6,12 @@ import type { Vault } from "./vault.ts";
 
 /** After this long a proof that nobody took away belongs to a process that died. */
 const ORPHAN_MS = 3_600_000;
+/** How long a machine that shares the store may take to answer our proof too. */
+const SPREAD_MS = 5000;
+const LOOK_MS = 100;
+const TYPES: readonly unknown[] = ["http-01", "tls-alpn-01"];
+/** What tokens and names may be: they become routing rules and file names. */
+const SAFE = /^[\w.:-]{1,256}$/;
 
 /** Proofs in the shared store, so that whichever machine the CA reaches can answer. */
 export class SharedChallenges {
@@ -13,7 +20,9 @@ export class SharedChallenges {
   readonly #clock: Clock;
   readonly #mine = new Set<string>();
   readonly #known = new Map<string, () => Promise<void>>();
+  readonly #self = randomBytes(8).toString("hex");
   #refreshing: Promise<void> | undefined;
+  #isStale = false;
 
   constructor(vault: Vault, board: ChallengeBoard, clock: Clock) {
     this.#vault = vault;
@@ -21,31 +30,57 @@ export class SharedChallenges {
     this.#clock = clock;
   }
 
-  /** The same solver, with its proof put into the store as well. */
+  /** The same solver, with its proof put into the store as well: the CA may ask any of those who share it. */
   sharing(type: string, solver: Solver): Solver {
     return async (proof) => {
       const { token, keyAuthorization, authorization } = proof;
       const path = `challenges/${token}.json`;
-      const cleanUp = await solver(proof);
+      // Of an order that was left to us it has been there before: its end is ours to say from now on.
       this.#mine.add(path);
-      const record = { type, name: authorization.name, token, keyAuthorization, atMs: this.#clock.nowMs() };
-      await this.#vault.put(path, JSON.stringify(record));
-      return async () => {
-        await cleanUp();
+      this.#known.delete(path);
+      const hide = await solver(proof);
+      const cleanUp = async () => {
+        await hide();
         await this.#vault.remove(path);
         this.#mine.delete(path);
       };
+      try {
+        const record = { type, name: authorization.name, token, keyAuthorization, atMs: this.#clock.nowMs() };
+        await this.#vault.put(path, JSON.stringify(record));
+        await this.#spread(token, proof.signal);
+      } catch (error) {
+        await cleanUp().catch(() => {});
+        throw error;
+      }
+      return cleanUp;
     };
   }
 
-  /** Learns of the other machines' proofs. One at a time; never throws. */
+  /** Until the others answer it too. One of them that is too slow does not hold the order up for long. */
+  async #spread(token: string, signal: AbortSignal): Promise<void> {
+    const others = await this.#vault.peers();
+    const endMs = this.#clock.tickMs() + SPREAD_MS;
+    while (others > 0 && this.#clock.tickMs() < endMs) {
+      if ((await this.#vault.list(`seen/${token}`)).length >= others) return;
+      await this.#clock.sleep(LOOK_MS, signal);
+    }
+  }
+
+  /** Learns of the other machines' proofs. Never throws; resolves when all that was there by now is answered. */
   refresh(): Promise<void> {
-    this.#refreshing ??= this.#refresh()
-      .catch(() => {})
-      .finally(() => {
-        this.#refreshing = undefined;
-      });
+    // What was put after the list was read would otherwise wait for the next word from anybody.
+    this.#isStale = true;
+    this.#refreshing ??= this.#catchUp().finally(() => {
+      this.#refreshing = undefined;
+    });
     return this.#refreshing;
+  }
+
+  async #catchUp(): Promise<void> {
+    while (this.#isStale) {
+      this.#isStale = false;
+      await this.#refresh().catch(() => {});
+    }
   }
 
   async #refresh(): Promise<void> {
@@ -55,24 +90,48 @@ export class SharedChallenges {
       this.#known.delete(path);
       await forget();
     }
-    for (const path of paths) if (!this.#known.has(path)) await this.#learn(path);
+    await Promise.allSettled(paths.filter((path) => !this.#known.has(path)).map((path) => this.#learn(path)));
   }
 
   async #learn(path: string): Promise<void> {
-    const text = (await this.#vault.get(path))?.toString() ?? "";
-    let record: unknown;
-    try {
-      record = JSON.parse(text);
-    } catch {
-      return;
-    }
-    if (!isRecord(record)) return;
+    const record = readRecord((await this.#vault.get(path))?.toString());
+    if (record === undefined) return;
     const { type, name, token, keyAuthorization, atMs } = record;
-    if (typeof atMs !== "number" || this.#clock.nowMs() - atMs > ORPHAN_MS) return this.#vault.remove(path);
-    if (typeof name !== "string" || typeof token !== "string" || typeof keyAuthorization !== "string") return;
+    if (this.#clock.nowMs() - atMs > ORPHAN_MS) return this.#vault.remove(path);
     const solver = type === "tls-alpn-01" ? this.#board.tlsAlpn : this.#board.http;
     const authorization = { url: "", name, status: "pending", challenges: [], retryAfterMs: undefined };
     const signal = new AbortController().signal;
-    this.#known.set(path, await solver({ authorization, token, keyAuthorization, signal }));
+    if (this.#mine.has(path)) return;
+    const hide = await solver({ authorization, token, keyAuthorization, signal });
+    if (this.#mine.has(path)) return;
+    const seen = `seen/${token}/${this.#self}`;
+    this.#known.set(path, async () => {
+      await hide();
+      await this.#vault.remove(seen).catch(() => {});
+    });
+    await this.#vault.put(seen, "");
   }
+}
+
+interface SharedProof {
+  readonly type: string;
+  readonly name: string;
+  readonly token: string;
+  readonly keyAuthorization: string;
+  readonly atMs: number;
+}
+
+/** Undefined for whatever is not one of ours. */
+function readRecord(text = ""): SharedProof | undefined {
+  let record: unknown;
+  try {
+    record = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(record) || !TYPES.includes(record["type"]) || typeof record["atMs"] !== "number")
+    return undefined;
+  const texts = [record["name"], record["token"], record["keyAuthorization"]];
+  if (!texts.every((one) => typeof one === "string" && SAFE.test(one))) return undefined;
+  return record as unknown as SharedProof;
 }

@@ -43,8 +43,10 @@ export class Ticket {
   adviceAtMs = 0;
   /** Not before this, whatever else holds: budget, another process. */
   holdUntilMs = 0;
+  #heldAtMs = 0;
   /** Where in its day it renews, from 0 to 1. */
   readonly luck: number;
+  /** A person wants it tried now, whatever its failures say. */
   forced = false;
   /** Why one of its names is none. */
   wrongName: string | undefined;
@@ -74,6 +76,28 @@ export class Ticket {
     this.reason = "";
   }
 
+  /** It has a certificate of its own now: nothing of what was before counts. */
+  has(kept: Kept): void {
+    this.own = kept;
+    this.failure = undefined;
+    this.suggestion = undefined;
+    this.adviceAtMs = 0;
+    this.holdUntilMs = 0;
+    this.forced = false;
+    this.state = "valid";
+    this.reason = "";
+  }
+
+  hold(nowMs: number, waitMs: number): void {
+    this.#heldAtMs = nowMs;
+    this.holdUntilMs = nowMs + waitMs;
+  }
+
+  // A hold of the future is one of a clock that was wrong.
+  #heldUntilMs(nowMs: number): number {
+    return this.#heldAtMs > nowMs + CLOCK_SLACK_MS ? 0 : this.holdUntilMs;
+  }
+
   /** When the present certificate is to be renewed. Undefined without one. */
   renewAtMs(): number | undefined {
     return this.own && renewAtWithAdvice(this.own.spec, this.suggestion, this.luck);
@@ -88,15 +112,15 @@ export class Ticket {
   ): number {
     if (this.state === "blocked") return Number.POSITIVE_INFINITY;
     this.cover = undefined;
-    if (this.forced) return this.holdUntilMs;
-    if (this.isServed(nowMs)) return Math.max(this.renewalDueMs(), this.holdUntilMs);
+    if (this.forced) return this.#heldUntilMs(nowMs);
+    if (this.isServed(nowMs)) return Math.max(this.renewalDueMs(), this.#heldUntilMs(nowMs));
     const cover = holdings.covering(this.names, cas, nowMs);
     this.cover = cover;
     if (cover !== undefined) {
       // A certificate that nobody renews any more covers us only until it would have been renewed.
       return isWanted(cover) ? Number.POSITIVE_INFINITY : renewAtWithAdvice(cover.spec, undefined, this.luck);
     }
-    return Math.max(this.#patientUntilMs(nowMs), this.holdUntilMs);
+    return Math.max(this.patientUntilMs(nowMs), this.#heldUntilMs(nowMs));
   }
 
   isServed(nowMs: number): boolean {
@@ -115,8 +139,8 @@ export class Ticket {
     if (isServed && failure === undefined) this.reason = "";
   }
 
-  // A failure of the future is one of a clock that was wrong.
-  #patientUntilMs(nowMs: number): number {
+  /** Until when its failures keep it waiting. One of the future is one of a clock that was wrong. */
+  patientUntilMs(nowMs: number): number {
     const { failure } = this;
     return failure === undefined || failure.lastAtMs > nowMs + CLOCK_SLACK_MS ? 0 : failure.nextAtMs;
   }

@@ -18,6 +18,8 @@ export interface Vault {
   tryLock(name: string): Promise<Lock | undefined>;
   /** Calls back when another process may have changed something. */
   watch(changed: () => void): void;
+  /** How many other processes watch it now, as far as is known. Never throws. */
+  peers(): Promise<number>;
   close(): Promise<void>;
 }
 

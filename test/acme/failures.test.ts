@@ -291,3 +291,18 @@ test("AC-23 more than 50 names of one domain in a week wait, names of other doma
   assert.equal(state("other.net").state, "valid");
   await clock.until(() => acme.status().filter(({ state }) => state === "parked").length === 5, 1);
 });
+
+test("a try that is asked for while one is under way follows it, should that fail", async (t) => {
+  const ca = await new FakeCa().listen(t);
+  let refusals = 0;
+  ca.validate = async () => {
+    await until(() => refusals > 0 || acme.retry("le", "a.example.com"));
+    return refusals++ === 0 ? "unauthorized" : undefined;
+  };
+  const options = resolverOptions({ caServer: ca.directory, storage: scratch(t) });
+  const { acme, certificates } = await startAcme(t, { le: options });
+  acme.want([want("a.example.com")]);
+  await until(() => certificates().length === 1);
+  assert.deepEqual(acme.counts.get("le"), { orders: 2, issued: 1, failed: 1 });
+  assert.equal(acme.retry("le", "nobody.example.com"), false);
+});

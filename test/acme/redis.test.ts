@@ -112,3 +112,26 @@ test("AC-18 a lock in Redis belongs to one holder, who learns when he has lost i
   await lock.release();
   assert.equal(await later.held(), true, "releasing a lost lock takes nobody else's");
 });
+
+test("RD-01 RD-03 with a Redis that takes connections and says nothing the copy is served after one wait", async (t) => {
+  const started = await startRedis(t);
+  if (started === undefined) return;
+  const { url, server, environment } = started;
+  const ca = await new FakeCa().listen(t);
+  const options = resolverOptions({ caServer: ca.directory, storage: url });
+  const first = await startAcme(t, { le: options }, { environment: environment("one") });
+  first.acme.want([want("a.example.com"), want("b.example.com"), want("c.example.com")]);
+  await until(() => first.acme.status().every(({ state }) => state === "valid"));
+  await first.acme.close();
+  server.kill("SIGSTOP");
+  t.after(() => server.kill("SIGCONT"));
+  const vault = await RedisVault.open(url, environment("one"));
+  t.after(() => vault.close());
+  const fromRedis = vault.get("orders/none");
+  await assert.rejects(fromRedis, /not connected/);
+  let turns = 0;
+  const counting = setInterval(() => turns++, 500);
+  for (const path of await vault.list("certs")) assert.ok(await vault.get(path));
+  clearInterval(counting);
+  assert.ok(turns < 2, "nobody waits a second time");
+});
