@@ -32,6 +32,8 @@ const THREADS_MAX = 8;
 const TICKETS_MS = 12 * 3_600_000;
 /** How long we wait for every provider's first word before we listen, so that a restart answers no 404. */
 const FIRST_WORD_MS = 2000;
+/** How long we wait for the certificates that are kept before we listen without them. */
+const STORE_MS = 5000;
 
 export interface Surroundings {
   readonly settings: Settings;
@@ -130,8 +132,11 @@ export class Waybill {
     // Its folder belongs to whom we are from now on.
     this.#admin = await AdminServer.start(makePages(this.#runtime()), log);
     configurator.servePages(this.#admin?.path);
-    await this.#certificates.acme.start();
+    // A store that is away for now must not keep what needs none of it from being served.
+    await Promise.race([this.#certificates.acme.open(), sleep(STORE_MS)]);
     await this.#threads.start();
+    // Only now: what a CA is asked for, it comes and looks for here.
+    void this.#certificates.acme.start();
     this.#tickets = setInterval(() => configurator.renewTickets(), TICKETS_MS);
     this.#tickets.unref();
     this.#logStart();
