@@ -42,6 +42,8 @@ const LAST_STREAM_MAX = 2 ** 31 - 1;
 /** Bytes of all replies of a connection that wait for the client. */
 const CONNECTION_BUFFER_MAX = 1024 * 1024;
 const DRAIN_RTT_MAX_MS = 1000;
+/** H2-09. How often a connection that is going away is asked whether anybody is still there. */
+const LEAVING_LOOK_MS = 2500;
 
 /** What an HTTP/2 client of prior knowledge says first (RFC 9113 §3.4). */
 export const HTTP2_PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -85,6 +87,7 @@ export class Http2Connection implements Timed {
   #resetsAtMs: number;
   #buffered: number;
   #draining: boolean;
+  #look: NodeJS.Timeout | undefined;
 
   /** Bytes that were read ahead must have been put back into the socket. */
   constructor(site: Http2Site, options: ServerSessionOptions, socket: Socket, info: Connection) {
@@ -99,16 +102,19 @@ export class Http2Connection implements Timed {
     this.#resetsAtMs = site.limits.nowMs;
     this.#buffered = 0;
     this.#draining = false;
+    this.#look = undefined;
     site.limits.add(this);
 
     const session = performServerHandshake(socket, options);
     this.#session = session;
     session.setLocalWindowSize(site.settings.http2.connectionWindow);
     session.on("error", ignore);
+    session.on("goaway", () => this.#leaving(socket));
     // Node waits for streams that nobody will ever end: the socket allows half-closed connections, HTTP/2 knows none.
     socket.on("end", () => session.destroy());
     session.on("stream", this.#begin);
     session.on("close", () => {
+      clearTimeout(this.#look);
       site.limits.remove(this);
       site.closed(this);
     });
@@ -221,10 +227,29 @@ export class Http2Connection implements Timed {
     session.goaway(NGHTTP2_NO_ERROR, LAST_STREAM_MAX);
     const finish = () => {
       clearTimeout(timer);
-      if (!session.destroyed && !session.closed) session.close();
+      if (session.destroyed || session.closed) return;
+      session.close();
+      this.#leaving(session.socket);
     };
     const timer = setTimeout(finish, DRAIN_RTT_MAX_MS);
     session.ping(finish);
+  }
+
+  /**
+   * After a GOAWAY, of either side, broken frames make Node read no more without saying so: neither the end of the
+   * connection nor that of its streams would ever be seen. Whoever is there answers a ping, or takes bytes.
+   */
+  #leaving(socket: Pick<Socket, "bytesWritten">): void {
+    const session = this.#session;
+    if (session.destroyed) return;
+    let isThere = false;
+    const before = socket.bytesWritten;
+    session.ping((error) => (isThere = error === null));
+    clearTimeout(this.#look);
+    this.#look = setTimeout(() => {
+      if (isThere || socket.bytesWritten > before) this.#leaving(socket);
+      else session.destroy();
+    }, LEAVING_LOOK_MS);
   }
 
   destroy(): void {
