@@ -149,6 +149,8 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
       return this.#fallBack(fallback.service.choose(exchange));
     }
     exchange.status = status;
+    exchange.originStatus = status;
+    if (this.#gateway.observer.wantsOriginHeaders === true) exchange.originHeaders = headers.slice();
     exchange.replyHeaders = headers;
     exchange.replyBody = body;
     respond(exchange, this.#gateway);
@@ -160,6 +162,7 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     this.#leaf.done?.(exchange, this.#server!, exchange.repliedAtMs - exchange.sentAtMs, 101, undefined);
     this.#call = undefined;
     exchange.status = 101;
+    exchange.originStatus = 101;
     exchange.replyHeaders = headers;
     tunnel(exchange, stream, early, this.#gateway);
   }

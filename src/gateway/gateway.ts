@@ -14,6 +14,8 @@ export interface Observer {
   refused(connection: Connection, fault: Fault, detail: string): void;
   /** A hook or a service threw: an error of ours or of a plug-in. */
   failed(exchange: Exchange, error: unknown): void;
+  /** The headers of servers' replies are kept as they were before middlewares changed them. */
+  readonly wantsOriginHeaders?: boolean;
 }
 
 /** The gateway of one thread: the table in force, and what is counted over all requests. */

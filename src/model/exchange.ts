@@ -111,6 +111,12 @@ export class Exchange {
   /** `performance.now()`; 0 if it did not come to that. */
   sentAtMs: number;
   repliedAtMs: number;
+  /** What the server answered, before middlewares changed it; 0 if it did not. */
+  originStatus: number;
+  /** The same for its headers; kept only where an access log wants them. */
+  originHeaders: Headers | undefined;
+  /** Bytes of the server's body where a middleware changes them on their way; -1 where none does. */
+  originBytes: number;
   requestBytes: number;
   replyBytes: number;
   clientLeft: boolean;
@@ -169,6 +175,9 @@ export class Exchange {
     this.attempts = 0;
     this.sentAtMs = 0;
     this.repliedAtMs = 0;
+    this.originStatus = 0;
+    this.originHeaders = undefined;
+    this.originBytes = -1;
     this.requestBytes = 0;
     this.replyBytes = 0;
     this.clientLeft = false;

@@ -1,3 +1,6 @@
+import type { Exchange } from "../model/exchange.ts";
+import { sameName } from "../model/headers.ts";
+
 /** What needs no look at each of its characters: printable ASCII without quotes and backslashes. */
 const PLAIN = /^[ !#-[\]-~]*$/;
 /** Control characters, and those that turn text around or break lines. */
@@ -23,8 +26,25 @@ export function jsonText(text: string): string {
   return JSON.stringify(text).replace(UNFIT, (character) => `\\u${hex(character, 4)}`);
 }
 
+/** The same text; a string that was added together is dearer to add to another than one in a single piece. */
+export const inOnePiece = (text: string): string => Buffer.from(text).toString();
+
 const hex = (character: string, digits: number) => character.charCodeAt(0).toString(16).padStart(digits, "0");
 
 function escaped(character: string): string {
   return character.charCodeAt(0) < 256 ? `\\x${hex(character, 2)}` : `\\u${hex(character, 4)}`;
 }
+
+// The first address of X-Forwarded-For that a trusted proxy passed on, as Traefik logs it; else the peer.
+export function clientHost({ headers, connection }: Exchange): string {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!sameName(headers[i]!, "x-forwarded-for")) continue;
+    const value = headers[i + 1]!;
+    const comma = value.indexOf(",");
+    return comma < 0 ? value : value.slice(0, comma);
+  }
+  return connection.peerIp;
+}
+
+export const protocolOf = ({ httpVersion }: Exchange) =>
+  httpVersion === 11 ? "HTTP/1.1" : httpVersion === 20 ? "HTTP/2.0" : "HTTP/1.0";

@@ -1,40 +1,45 @@
 import type { Exchange } from "../model/exchange.ts";
 import { getHeaders } from "../model/headers.ts";
 import type { AccessLogOptions } from "../model/settings.ts";
-import { clientHost, FIELDS, type Field, type Moment, protocolOf } from "./access-log-fields.ts";
-import { clean, jsonText, quotable, quoted } from "./access-log-text.ts";
+import { HeaderModes } from "./access-log-headers.ts";
+import { JsonLines } from "./access-log-json.ts";
+import { clean, clientHost, protocolOf, quotable, quoted } from "./access-log-text.ts";
+import { ClfClock } from "./clock-text.ts";
 
 /**
- * Makes access-log lines, in Traefik's formats and with Traefik's field names; ours are added behind them. A line is
+ * Makes access-log lines, in Traefik's formats and with Traefik's field names; ours are added to them. A line is
  * always one line: everything that came from outside is escaped (HD-20).
  */
 export class AccessLogFormat {
   readonly #options: AccessLogOptions;
+  readonly #json: JsonLines | undefined;
   readonly #kept: KeptFields;
-  readonly #parts: readonly Part[];
-  readonly #headerModes: ReadonlyMap<string, HeaderMode>;
+  readonly #headers: HeaderModes;
+  readonly #clock = new ClfClock();
   readonly #nextCount: () => number;
 
   /** `nextCount` numbers the requests of the whole process, from 1. */
   constructor(options: AccessLogOptions, nextCount: () => number) {
     const modes = new Map([...options.fields.names].map(([name, mode]) => [name.toLowerCase(), mode]));
-    this.#options = options;
     const keeps = (field: string) =>
       (modes.get(field.toLowerCase()) ?? options.fields.defaultMode) === "keep";
+    this.#options = options;
+    this.#json = options.format === "json" ? new JsonLines(options, keeps) : undefined;
     this.#kept = keptFields(keeps);
-    this.#parts = partsOf(keeps);
-    this.#headerModes = new Map(
-      [...options.fields.headers.names].map(([name, mode]) => [name.toLowerCase(), mode]),
-    );
+    this.#headers = new HeaderModes(options.fields.headers);
     this.#nextCount = nextCount;
   }
 
+  /** Somebody must keep the headers of servers' replies before middlewares change them. */
+  get wantsOriginHeaders(): boolean {
+    return this.#json !== undefined && this.#headers.some;
+  }
+
   /** The line with its line end, or undefined when filters leave the request out. */
-  line(exchange: Exchange): string | undefined {
-    const durationMs = performance.now() - exchange.startedAtMs;
+  line(exchange: Exchange, durationMs = performance.now() - exchange.startedAtMs): string | undefined {
     if (!this.#passes(exchange, durationMs)) return undefined;
     const count = this.#nextCount();
-    if (this.#options.format === "json") return this.#json(exchange, durationMs, count);
+    if (this.#json !== undefined) return this.#json.line(exchange, durationMs, count);
     return this.#common(exchange, durationMs, count);
   }
 
@@ -51,10 +56,9 @@ export class AccessLogFormat {
   #common(exchange: Exchange, durationMs: number, count: number): string {
     const kept = this.#kept;
     const user = kept.user && exchange.username !== undefined ? clean(exchange.username) : "-";
-    const request = `${exchange.method} ${this.#pathOf(exchange)} ${protocolOf(exchange)}`;
     const line =
       `${kept.host ? clean(clientHost(exchange)) : "-"} - ${user}` +
-      ` [${clfTime(Date.now() - durationMs)}] "${quotable(request)}"` +
+      ` [${kept.start ? this.#clock.text(Date.now() - durationMs) : "-"}] "${this.#requestLine(exchange)}"` +
       ` ${kept.status ? exchange.status : "-"} ${kept.size ? exchange.replyBytes : "-"}` +
       ` ${this.#headerQuoted(exchange, "referer")} ${this.#headerQuoted(exchange, "user-agent")}`;
     if (this.#options.format === "genericCLF") return `${line}\n`;
@@ -64,99 +68,36 @@ export class AccessLogFormat {
     );
   }
 
+  #requestLine(exchange: Exchange): string {
+    const { method, path, protocol } = this.#kept;
+    const { askedPath, askedQuery } = exchange;
+    const dropsQuery = this.#options.fields.queryParameters.defaultMode === "drop";
+    const whole = askedQuery === undefined || dropsQuery ? askedPath : `${askedPath}?${askedQuery}`;
+    return quotable(
+      `${method ? exchange.method : "-"} ${path ? whole : "-"} ${protocol ? protocolOf(exchange) : "-"}`,
+    );
+  }
+
   #headerQuoted(exchange: Exchange, lower: string): string {
-    const mode = this.#headerModes.get(lower) ?? this.#options.fields.headers.defaultMode;
+    const mode = this.#headers.of(lower);
     if (mode === "drop") return '"-"';
     const found = getHeaders(exchange.headers, lower).join(",");
     if (found === "") return '"-"';
     return mode === "redact" ? '"REDACTED"' : `"${quotable(found)}"`;
   }
-
-  #json(exchange: Exchange, durationMs: number, count: number): string {
-    const endMs = Date.now();
-    const moment: Moment = {
-      startMs: endMs - durationMs,
-      endMs,
-      durationMs,
-      count,
-      path: this.#pathOf(exchange),
-    };
-    let text = "";
-    for (const { start, read, headers } of this.#parts) {
-      if (headers !== undefined) {
-        text += this.#headersJson(start, headers === "request" ? exchange.headers : exchange.replyHeaders);
-        continue;
-      }
-      const found = read!(exchange, moment);
-      if (found !== undefined) text += start + (typeof found === "number" ? found : jsonText(found));
-    }
-    return `{${text.slice(1)}}\n`;
-  }
-
-  #headersJson(start: string, headers: readonly string[]): string {
-    const { defaultMode } = this.#options.fields.headers;
-    if (defaultMode === "drop" && this.#headerModes.size === 0) return "";
-    const seen = new Map<string, string>();
-    for (let i = 0; i < headers.length; i += 2) {
-      const lower = headers[i]!.toLowerCase();
-      const mode = this.#headerModes.get(lower) ?? defaultMode;
-      if (mode === "drop" || seen.has(lower)) continue;
-      const found = mode === "redact" ? "REDACTED" : getHeaders(headers, lower).join(",");
-      seen.set(lower, `,${jsonText(start + canonical(lower))}:${jsonText(found)}`);
-    }
-    return [...seen.keys()]
-      .sort()
-      .map((lower) => seen.get(lower))
-      .join("");
-  }
-
-  #pathOf({ askedPath, askedQuery }: Exchange): string {
-    const dropped = this.#options.fields.queryParameters.defaultMode === "drop";
-    return askedQuery === undefined || dropped ? askedPath : `${askedPath}?${askedQuery}`;
-  }
 }
 
-type HeaderMode = "keep" | "drop" | "redact";
-
-/** One stretch of a JSON line: a field, or the headers of one side. */
-interface Part {
-  /** `,"ClientHost":`, or what the names of the headers begin with. */
-  readonly start: string;
-  readonly read: Field[1] | undefined;
-  readonly headers: "request" | "reply" | undefined;
-}
-
-/** In the order of the alphabet, capitals first, as Traefik writes them. */
-function partsOf(keeps: (field: string) => boolean): Part[] {
-  const fields = FIELDS.filter(([name]) => ALWAYS.has(name) || keeps(name)).map(([name, read]) => ({
-    name,
-    part: { start: `,"${name}":`, read, headers: undefined },
-  }));
-  const headers = (["downstream_", "request_"] as const).map((name) => ({
-    name,
-    part: { start: name, read: undefined, headers: name === "request_" ? "request" : "reply" } as const,
-  }));
-  return [...fields, ...headers].sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ part }) => part);
-}
-
-const ALWAYS = new Set(["level", "msg", "time"]);
+type KeptFields = ReturnType<typeof keptFields>;
 
 /** Fields of the common form that are not dropped. */
-interface KeptFields {
-  readonly host: boolean;
-  readonly user: boolean;
-  readonly status: boolean;
-  readonly size: boolean;
-  readonly count: boolean;
-  readonly router: boolean;
-  readonly server: boolean;
-  readonly duration: boolean;
-}
-
-function keptFields(keeps: (field: string) => boolean): KeptFields {
+function keptFields(keeps: (field: string) => boolean) {
   return {
     host: keeps("ClientHost"),
     user: keeps("ClientUsername"),
+    start: keeps("StartUTC"),
+    method: keeps("RequestMethod"),
+    path: keeps("RequestPath"),
+    protocol: keeps("RequestProtocol"),
     status: keeps("DownstreamStatus"),
     size: keeps("DownstreamContentSize"),
     count: keeps("RequestCount"),
@@ -164,21 +105,4 @@ function keptFields(keeps: (field: string) => boolean): KeptFields {
     server: keeps("ServiceURL"),
     duration: keeps("Duration"),
   };
-}
-
-const canonical = (lower: string) => lower.replace(/(?:^|-)[a-z]/g, (letters) => letters.toUpperCase());
-
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-let lastSecond = -1;
-let lastText = "";
-
-// Within one second the text is the same for all requests.
-function clfTime(ms: number): string {
-  const second = Math.floor(ms / 1000);
-  if (second === lastSecond) return lastText;
-  const date = new Date(second * 1000);
-  const two = (n: number) => String(n).padStart(2, "0");
-  lastSecond = second;
-  lastText = `${two(date.getUTCDate())}/${MONTHS[date.getUTCMonth()]}/${date.getUTCFullYear()}:${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())} +0000`;
-  return lastText;
 }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { type AccessLogOptions, accessLogOptions } from "../../src/model/settings.ts";
 import { AccessLogFormat } from "../../src/observe/access-log.ts";
 import { Node } from "../../src/schema/node.ts";
 import { readOptions } from "../../src/schema/option.ts";
+import { makeCertificate } from "../tls/certificates.ts";
 import { answered } from "./exchange.ts";
 
 const place = { source: "default", key: "accessLog" } as const;
@@ -41,8 +43,64 @@ test("JSON lines have sorted keys, durations in nanoseconds, and leave out what 
   assert.deepEqual(Object.keys(entry), Object.keys(entry).sort());
   assert.equal(entry.ClientAddr, undefined);
   assert.equal(entry.RouterName, "app@docker");
-  assert.equal(entry.OriginDuration, 10e6);
   assert.ok(entry.Duration >= 12e6 && Number.isInteger(entry.Duration));
+  assert.deepEqual([entry.BeforeDuration, entry.WaitDuration], [1e6, 10e6]);
+  assert.equal(entry.WaitDuration + entry.ReplyDuration, entry.OriginDuration);
+  assert.equal(entry.Overhead + entry.OriginDuration, entry.Duration);
+});
+
+test("JSON lines say what a middleware made of the server's reply", () => {
+  const headers = { defaultMode: "keep", names: new Map() } as const;
+  const line = format({ format: "json", ...fields({ headers }) }).line(
+    answered(
+      {
+        originStatus: 500,
+        originBytes: 420,
+        originHeaders: ["Set-Cookie", "a=1", "X-Inner", "1", "set-cookie", "b=2"],
+        replyHeaders: ["x-outer", "2"],
+      },
+      ["accept", "*/*"],
+    ),
+  )!;
+  const entry = JSON.parse(line);
+  assert.deepEqual(Object.keys(entry), Object.keys(entry).sort());
+  const shown = [
+    "OriginStatus",
+    "DownstreamStatus",
+    "OriginContentSize",
+    "DownstreamContentSize",
+    "GzipRatio",
+  ];
+  assert.deepEqual(
+    shown.map((name) => entry[name]),
+    [500, 200, 420, 42, 10],
+  );
+  assert.deepEqual(
+    [entry["origin_Set-Cookie"], entry["origin_X-Inner"], entry["downstream_X-Outer"], entry.request_Accept],
+    ["a=1,b=2", "1", "2", "*/*"],
+  );
+});
+
+test("JSON lines name the certificate of a client as Go writes it", async () => {
+  const client = await makeCertificate({ commonName: "client", names: ["client"] });
+  const tls = {
+    version: "1.3",
+    cipher: "TLS_AES_128_GCM_SHA256",
+    peerCertificates: () => [new X509Certificate(client.chain).raw],
+  };
+  const line = format({ format: "json" }).line(answered({ connection: { ...answered().connection, tls } }))!;
+  const { TLSClientSubject, TLSVersion, TLSCipher } = JSON.parse(line);
+  assert.deepEqual([TLSClientSubject, TLSVersion, TLSCipher], ["CN=client", "1.3", "TLS_AES_128_GCM_SHA256"]);
+});
+
+test("every field can be dropped, from JSON and from the common form", () => {
+  const bare = fields({ defaultMode: "drop" });
+  assert.deepEqual(Object.keys(JSON.parse(format({ format: "json", ...bare }).line(answered())!)), [
+    "level",
+    "msg",
+    "time",
+  ]);
+  assert.equal(format(bare).line(answered()), '- - - [-] "- - -" - - "-" "-" - "-" "-" -ms\n');
 });
 
 test("any one filter lets a request into the log", () => {
