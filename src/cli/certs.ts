@@ -20,7 +20,7 @@ export default {
     "        there is getting on, name by name, and why one has no certificate.\n" +
     "export  pem: a folder for each certificate, with fullchain.pem and privkey.pem, below the target.\n" +
     "        traefik: one acme.json that Traefik starts from without a new order. Both hold private keys.\n" +
-    "trust   the root of the resolver `internal` as PEM; with --install it is added to this machine's trusted roots.\n" +
+    "trust   the root of the resolver `internal` as PEM; with --install it is added to this machine's trusted roots.\n\n" +
     "The store is the one of the settings. Without options they are those of process 1, so that none are needed\n" +
     "inside a container. Waybill may be running meanwhile.",
   async run(args, shell) {

@@ -30,8 +30,12 @@ function aboutCommand({ name, usage, summary, details }: Command): string {
   return [call, ...paragraphs.map(paragraph)].join("\n\n").concat("\n");
 }
 
-// Lines that are indented are examples, and stay as they are.
+// Lines that are indented are examples, and stay as they are; words with their meanings beside them are a table.
 function paragraph(text: string): string {
+  if (/^\w+ {2,}/.test(text)) {
+    const rows = text.replace(/\n +/g, " ").split("\n");
+    return columns(rows.map((row) => row.split(/ {2,}/, 2) as [string, string])).join("\n");
+  }
   if (/^ {2}/m.test(text)) return text;
   return wrap(text.replaceAll("\n", " "), WIDTH).join("\n");
 }

@@ -190,7 +190,7 @@ test("nothing that help says of commands and options is wider than a terminal of
   const topics = [
     [],
     ["all"],
-    ...["run", "demo", "check", "explain", "healthcheck", "hash", "version"].map((one) => [one]),
+    ...["run", "demo", "check", "explain", "certs", "healthcheck", "hash", "version"].map((one) => [one]),
   ];
   for (const topic of topics) {
     const { out } = await waybill(["help", ...topic]);
