@@ -153,7 +153,8 @@ export class Configurator {
       readFile: this.#files.read,
       slotOf: (service, serverId) => slots.slotOf(service, serverId),
       sharedFor: this.#shared.sharedFor,
-      version: this.#snapshot.version + 1,
+      // Rises with every report, so that who follows them sees that there is a new one.
+      version: (this.#report?.version ?? this.#snapshot.version) + 1,
       nowMs: Date.now(),
     });
     const snapshot = keepUnchanged(this.#snapshot, made);
