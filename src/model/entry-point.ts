@@ -1,11 +1,15 @@
-import { bool, choice, cidr, count, duration, headerName, int, int64, size, text } from "../schema/kinds.ts";
-import { group, list, type Values } from "../schema/option.ts";
+import { bool, choice, cidr, count, duration, headerName, int64, size, text } from "../schema/kinds.ts";
+import { group, list, nameOnly, type Values } from "../schema/option.ts";
 import { routerTls } from "./dynamic.ts";
 
 /**
  * What an entry point can be told: where it listens, whom it believes, how long it waits and how much it takes.
  * Options without a mark are Traefik's; where its defaults let a slow or greedy client in, ours are tighter.
  */
+
+/** Clients that are not told of HTTP/3 come by HTTP/2 as they did before it. */
+export const NO_HTTP3 =
+  "HTTP/3 is not served, because Node.js has no stable QUIC server; clients use HTTP/2 on the same port";
 
 const respondingTimeouts = group({
   readTimeout: duration({
@@ -184,14 +188,8 @@ export const entryPointOptions = {
   forwardedHeaders: forwardedHeaders({ doc: "Whose forwarded headers are believed.", always: true }),
   http: http({ doc: "HTTP.", always: true }),
   http2: http2({ doc: "HTTP/2.", always: true }),
-  http3: group(
-    { advertisedPort: int({ doc: "UDP port that clients are told.", default: "0" }) },
-    { enabler: true },
-  )({ doc: "HTTP/3.", refused: "Node.js has no stable QUIC server; HTTP/2 is served on the same port" }),
-  udp: group({ timeout: duration({ doc: "How long a session may be idle.", default: "3s" }) })({
-    doc: "UDP.",
-    refused: "UDP entry points are not built",
-  }),
+  http3: nameOnly({ doc: "HTTP/3.", obsolete: NO_HTTP3 }),
+  udp: nameOnly({ doc: "UDP.", obsolete: "UDP entry points are not served" }),
   observability: group({
     accessLogs: bool({ doc: "Write access-log lines.", default: "true" }),
     metrics: bool({ doc: "Count requests.", default: "true" }),

@@ -10,9 +10,9 @@ import {
   statusRange,
   text,
 } from "../schema/kinds.ts";
-import { group, list, mapOf, type Options, type Values } from "../schema/option.ts";
+import { group, list, mapOf, nameOnly, type Options, type Values } from "../schema/option.ts";
 import { transportOptions } from "./dynamic.ts";
-import { entryPointOptions } from "./entry-point.ts";
+import { entryPointOptions, NO_HTTP3 } from "./entry-point.ts";
 
 /**
  * Everything that is settled before the first request: flags, environment and the settings file all write into
@@ -24,15 +24,18 @@ const LATER = "it comes with a later release";
 const LATER_FILE = "it comes with a later release; fetch the routes yourself into a file of providers.file";
 const LATER_OTLP = "sending by OTLP comes with a later release";
 
-/** Known by name only: whatever is written below it, the answer is the sentence in `refused`. */
-const gone = group({}, { enabler: true });
+/** Known by name only: whatever is written below it, the answer is the sentence in `refused` or `obsolete`. */
+const gone = nameOnly;
 
 const clientTls = group({
   ca: text({ doc: "Authority that is trusted: a path, or PEM.", default: "" }),
   cert: text({ doc: "Client certificate: a path, or PEM.", default: "" }),
   key: text({ doc: "Its private key: a path, or PEM.", default: "", secret: true }),
   insecureSkipVerify: bool({ doc: "Do not verify the server's certificate.", default: "false" }),
-  caOptional: bool({ doc: "Removed.", refused: "it was removed from Traefik v3; take the line out" }),
+  caOptional: bool({
+    doc: "Removed.",
+    obsolete: "it never meant anything to a client, and Traefik v3 has removed it",
+  }),
 });
 export type ClientTlsOptions = NonNullable<Values<{ tls: ReturnType<typeof clientTls> }>["tls"]>;
 
@@ -221,7 +224,7 @@ const providers = group({
   etcd: gone({ doc: "etcd.", refused: NOT_DOCKER }),
   zooKeeper: gone({ doc: "ZooKeeper.", refused: NOT_DOCKER }),
   ecs: gone({ doc: "Amazon ECS.", refused: NOT_DOCKER }),
-  plugin: mapOf(gone)({
+  plugin: gone({
     doc: "Provider plug-ins.",
     refused: "Traefik's plug-ins are Go programs that cannot run here",
   }),
@@ -385,12 +388,13 @@ const metrics = group({
     },
     { enabler: true },
   )({ doc: "Metrics to an OpenTelemetry collector." }),
-  datadog: gone({ doc: "Datadog.", refused: PUSHED }),
-  statsd: gone({ doc: "StatsD.", refused: PUSHED }),
-  influxDB2: gone({ doc: "InfluxDB.", refused: PUSHED }),
+  datadog: gone({ doc: "Datadog.", obsolete: PUSHED }),
+  statsd: gone({ doc: "StatsD.", obsolete: PUSHED }),
+  influxDB2: gone({ doc: "InfluxDB.", obsolete: PUSHED }),
 });
 
-const OLD_TRACER = "it was removed from Traefik v3; every tracer takes OTLP now: use tracing.otlp";
+const OLD_TRACER =
+  "it was removed from Traefik v3, and nothing is traced by it; every tracer takes OTLP now: use tracing.otlp";
 
 const tracing = group(
   {
@@ -403,13 +407,13 @@ const tracing = group(
     sampleRate: float({ doc: "Share of the requests that are traced, from 0 to 1.", default: "1.0" }),
     addInternals: bool({ doc: "Trace the proxy's own pages too.", default: "false" }),
     otlp: group(otlpTransports, { enabler: true })({ doc: "Spans to an OpenTelemetry collector." }),
-    spanNameLimit: count({ doc: "Removed.", refused: "it was removed from Traefik v3" }),
-    jaeger: gone({ doc: "Removed.", refused: OLD_TRACER }),
-    zipkin: gone({ doc: "Removed.", refused: OLD_TRACER }),
-    datadog: gone({ doc: "Removed.", refused: OLD_TRACER }),
-    instana: gone({ doc: "Removed.", refused: OLD_TRACER }),
-    haystack: gone({ doc: "Removed.", refused: OLD_TRACER }),
-    elastic: gone({ doc: "Removed.", refused: OLD_TRACER }),
+    spanNameLimit: gone({ doc: "Removed.", obsolete: "it was removed from Traefik v3" }),
+    jaeger: gone({ doc: "Removed.", obsolete: OLD_TRACER }),
+    zipkin: gone({ doc: "Removed.", obsolete: OLD_TRACER }),
+    datadog: gone({ doc: "Removed.", obsolete: OLD_TRACER }),
+    instana: gone({ doc: "Removed.", obsolete: OLD_TRACER }),
+    haystack: gone({ doc: "Removed.", obsolete: OLD_TRACER }),
+    elastic: gone({ doc: "Removed.", obsolete: OLD_TRACER }),
   },
   { enabler: true },
 );
@@ -419,6 +423,12 @@ export const LOG_LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "
 const rotation = {
   filePath: text({ doc: "File to write to; standard output if empty.", default: "" }),
   maxSize: count({ doc: "Megabytes after which the file is rotated; 0 for 100.", default: "0" }),
+  rotateEvery: duration({
+    doc: "Rotate at every multiple of this time, in UTC; 0 for never.",
+    default: "0",
+    added: true,
+    example: "24h",
+  }),
   maxAge: count({ doc: "Days that rotated files are kept; 0 for ever.", default: "0" }),
   maxBackups: count({ doc: "Rotated files that are kept; 0 for all.", default: "0" }),
   compress: bool({ doc: "Compress rotated files with gzip.", default: "false" }),
@@ -438,7 +448,28 @@ const keepDropOrRedact = choice("keep", "drop", "redact");
 
 export const accessLogOptions = {
   filePath: text({ doc: "File to write to; standard output if empty.", default: "" }),
+  maxSize: count({
+    doc: "Megabytes after which the file is rotated; 0 for never.",
+    default: "0",
+    added: true,
+    example: "100",
+  }),
+  rotateEvery: duration({
+    doc: "Rotate at every multiple of this time, in UTC; 0 for never.",
+    default: "0",
+    added: true,
+    example: "24h",
+  }),
+  maxAge: count({ doc: "Days that rotated files are kept; 0 for ever.", default: "0", added: true }),
+  maxBackups: count({ doc: "Rotated files that are kept; 0 for all.", default: "0", added: true }),
+  compress: bool({ doc: "Compress rotated files with gzip.", default: "false", added: true }),
   format: choice("common", "genericCLF", "json")({ doc: "Form of the lines.", default: "common" }),
+  sampleRate: float({
+    doc: "Share of the requests that are logged, from 0 to 1. Those that failed, with a status of 500 or more or by a fault, always are.",
+    default: "1",
+    added: true,
+    example: "0.1",
+  }),
   bufferingSize: count({
     doc: "Lines that may wait to be written.",
     default: "0",
@@ -480,7 +511,8 @@ const transportDefaults = transport({
 
 const NO_TCP = "TCP and UDP routers are not part of Waybill";
 const NO_PLUGINS =
-  "Traefik's plug-ins are Go programs that cannot run here; most have a middleware of their own";
+  "Traefik's plug-ins are Go programs that cannot run here, and routers with a plug-in's middleware stay closed; most have a middleware of our own in their place";
+const NO_FLATTENING = "CNAMEs are not followed, so nothing of theirs is asked for";
 
 export const settingsOptions = {
   entryPoints: mapOf(group(entryPointOptions, { enabler: true }))({
@@ -518,7 +550,7 @@ export const settingsOptions = {
       debug: bool({
         doc: "Profiles of the running program.",
         default: "false",
-        refused: "they are of Go programs; start Waybill with node --inspect instead",
+        obsolete: "the profiles are of Go programs; start Waybill with node --inspect instead",
       }),
       disableDashboardAd: bool({
         doc: "No advertisement in the dashboard.",
@@ -589,31 +621,37 @@ export const settingsOptions = {
   experimental: group({
     fastProxy: gone({ doc: "Traefik's faster client.", obsolete: "Waybill has only its own fast one" }),
     otlpLogs: bool({ doc: "Allow OTLP logs.", default: "true", obsolete: "OTLP logs need no permission" }),
-    abortOnPluginFailure: bool({ doc: "Stop when a plug-in fails.", default: "false", refused: NO_PLUGINS }),
-    plugins: mapOf(gone)({ doc: "Plug-ins.", refused: NO_PLUGINS }),
-    localPlugins: mapOf(gone)({ doc: "Plug-ins.", refused: NO_PLUGINS }),
-    knative: gone({ doc: "Kubernetes.", refused: NOT_DOCKER }),
-    kubernetesGateway: gone({ doc: "Kubernetes.", refused: NOT_DOCKER }),
-    kubernetesIngressNGINX: gone({ doc: "Kubernetes.", refused: NOT_DOCKER }),
-    http3: gone({
-      doc: "Removed.",
-      refused: "HTTP/3 is not part of Waybill; HTTP/2 is on for every TLS entry point",
-    }),
+    abortOnPluginFailure: bool({ doc: "Stop when a plug-in fails.", default: "false", obsolete: NO_PLUGINS }),
+    plugins: gone({ doc: "Plug-ins.", obsolete: NO_PLUGINS }),
+    localPlugins: gone({ doc: "Plug-ins.", obsolete: NO_PLUGINS }),
+    knative: gone({ doc: "Kubernetes.", obsolete: NOT_DOCKER }),
+    kubernetesGateway: gone({ doc: "Kubernetes.", obsolete: NOT_DOCKER }),
+    kubernetesIngressNGINX: gone({ doc: "Kubernetes.", obsolete: NOT_DOCKER }),
+    http3: gone({ doc: "Removed.", obsolete: NO_HTTP3 }),
   })({ doc: "Traefik's experiments." }),
-  tcpServersTransport: gone({ doc: "Connections of TCP routers.", refused: NO_TCP }),
-  hostResolver: gone({
-    doc: "Matching by the target of a host's CNAME.",
-    refused: "hosts are matched as clients write them; name the alias in the rule",
-  }),
+  tcpServersTransport: gone({ doc: "Connections of TCP routers.", obsolete: NO_TCP }),
+  hostResolver: group(
+    {
+      cnameFlattening: bool({
+        doc: "Match by the target of a host's CNAME too.",
+        default: "false",
+        refused: "hosts are matched as clients write them; name the alias in the rule",
+      }),
+      resolvConfig: gone({ doc: "File that names the DNS servers.", obsolete: NO_FLATTENING }),
+      resolvDepth: gone({ doc: "Longest chain of CNAMEs.", obsolete: NO_FLATTENING }),
+    },
+    { enabler: true },
+  )({ doc: "Matching by the target of a host's CNAME." }),
   ocsp: gone({
     doc: "OCSP stapling.",
-    refused: "public CAs have ended OCSP in favour of short lives; use a profile such as shortlived",
+    obsolete:
+      "certificates are shown without OCSP answers: public CAs have ended OCSP in favour of short lives",
   }),
   spiffe: gone({
     doc: "SPIFFE identities.",
     refused: "SPIFFE needs an agent that Waybill does not speak to; use certificates and rootCAs",
   }),
-  pilot: gone({ doc: "Removed.", refused: "it was removed from Traefik v3" }),
+  pilot: gone({ doc: "Removed.", obsolete: "Traefik Pilot has ended; take the line out" }),
 } satisfies Options;
 
 export type Settings = Values<typeof settingsOptions>;

@@ -265,6 +265,17 @@ export function group<const O extends Options>(
   });
 }
 
+/** A name that is known, with anything below it: for what is refused whole, or has no effect. */
+export const nameOnly = maker<undefined>({
+  name: "group",
+  form: "group",
+  options: {},
+  enabler: true,
+  json: () => ({}),
+  show: () => undefined,
+  read: () => undefined,
+});
+
 const isOn = (found: string) => /^"(?:1|t|true)"$/i.test(found);
 const isOff = (found: string) => /^"(?:0|f|false)"$/i.test(found);
 

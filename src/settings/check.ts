@@ -62,8 +62,6 @@ function checkAddress({ wrong }: Checking, path: readonly string[], text: string
   if (address === undefined) {
     const port = /^\d{1,5}$/.test(text) ? `:${text}` : undefined;
     wrong(path, `expected [host]:port such as :443, found ${quote(text)}`, port);
-  } else if (address.protocol === "udp") {
-    wrong(path, "UDP entry points are not supported; HTTP is served over TCP");
   }
 }
 

@@ -1,7 +1,7 @@
-import { type EntryPointSettings, entryPointOptions } from "../model/entry-point.ts";
+import { type EntryPointSettings, entryPointOptions, parseAddress } from "../model/entry-point.ts";
 import { type AcmeOptions, dockerOptions, type Settings } from "../model/settings.ts";
 import { Node } from "../schema/node.ts";
-import { leaf, type Options, type Reader, readOptions, type Values } from "../schema/option.ts";
+import { complain, leaf, type Options, type Reader, readOptions, type Values } from "../schema/option.ts";
 
 /** The name of the entry point that is ours: API, ping and metrics are on it unless they are told otherwise. */
 export const OWN_ENTRY_POINT = "traefik";
@@ -11,7 +11,7 @@ export function completeSettings(settings: Settings, tree: Node, reader: Reader)
   const tracing = settings.tracing;
   return {
     ...settings,
-    entryPoints: completeEntryPoints(settings, reader),
+    entryPoints: completeEntryPoints(settings, tree.get("entryPoints"), reader),
     providers: completeProviders(settings.providers, tree.get("providers"), reader),
     certificatesResolvers: new Map(
       [...settings.certificatesResolvers].map(([name, { acme, tailscale }]) => [
@@ -26,15 +26,35 @@ export function completeSettings(settings: Settings, tree: Node, reader: Reader)
   };
 }
 
-function completeEntryPoints(settings: Settings, reader: Reader): Settings["entryPoints"] {
+function completeEntryPoints(
+  settings: Settings,
+  written: Node | undefined,
+  reader: Reader,
+): Settings["entryPoints"] {
   const entryPoints = new Map(settings.entryPoints);
   const users = [...entryPoints.keys()].filter((name) => name !== OWN_ENTRY_POINT);
   if (users.length === 0) entryPoints.set("http", entryPointAt(":80", reader));
+  leaveOutUdp(entryPoints, written, reader);
   if (!entryPoints.has(OWN_ENTRY_POINT) && needsOwnEntryPoint(settings)) {
     entryPoints.set(OWN_ENTRY_POINT, entryPointAt(":8080", reader));
   }
   if (!settings.global.notAppendXForwardedFor) return entryPoints;
   return new Map([...entryPoints].map(([name, entryPoint]) => [name, withoutAppending(entryPoint)]));
+}
+
+/** Nothing that HTTP carries comes in there: whoever needs the others must not lose them with it. */
+function leaveOutUdp(
+  entryPoints: Map<string, EntryPointSettings>,
+  written: Node | undefined,
+  reader: Reader,
+): void {
+  for (const [name, { address }] of entryPoints) {
+    if (address === undefined || parseAddress(address)?.protocol !== "udp") continue;
+    entryPoints.delete(name);
+    const place = written?.get(name)?.get("address")?.place ?? { source: "default", key: name };
+    const message = `the entry point ${name} is left out: UDP is not served, HTTP comes over TCP`;
+    complain(reader, place, "udp-entry-point", message, undefined, "warning");
+  }
 }
 
 function withoutAppending(entryPoint: EntryPointSettings): EntryPointSettings {

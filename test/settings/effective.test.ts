@@ -35,7 +35,7 @@ test("without a provider Docker is watched", () => {
   assert.equal(flags("--providers.docker=false").settings.providers.docker, undefined);
 });
 
-test("every provider, section and kind that Waybill does not have is refused by name", () => {
+test("what Waybill does not have, and what decides where requests go or who gets in, is refused by name", () => {
   for (const flag of [
     "--providers.kubernetescrd",
     "--providers.kubernetesingress.endpoint=x",
@@ -53,10 +53,27 @@ test("every provider, section and kind that Waybill does not have is refused by 
     "--providers.marathon",
     "--providers.rancher",
     "--providers.docker.swarmmode=true",
-    "--providers.docker.tls.caoptional=true",
-    "--pilot.token=x",
     "--spiffe.workloadapiaddr=x",
     "--hostresolver.cnameflattening=true",
+    "--log.otlp",
+    "--accesslog.otlp",
+    "--accesslog.dualoutput",
+    "--providers.swarm",
+    "--providers.redis.endpoints=x",
+    "--providers.http.endpoint=x",
+    "--certificatesresolvers.ts.tailscale",
+  ]) {
+    const { problems } = flags("--entrypoints.web.address=:80", flag);
+    const refused = problems.filter(({ code }) => code === "unsupported-option");
+    assert.equal(refused.length, 1, flag);
+    assert.match(refused[0]!.message, /is not supported: .{20}/);
+  }
+});
+
+test("what says nothing of where requests go does not keep Waybill from starting, and is named in a warning", () => {
+  for (const flag of [
+    "--providers.docker.tls.caoptional=true",
+    "--pilot.token=x",
     "--ocsp",
     "--tcpserverstransport.dialtimeout=1s",
     "--experimental.plugins.x.modulename=y",
@@ -65,22 +82,42 @@ test("every provider, section and kind that Waybill does not have is refused by 
     "--metrics.datadog",
     "--metrics.statsd.address=x",
     "--metrics.influxdb2",
-    "--log.otlp",
-    "--accesslog.otlp",
-    "--accesslog.dualoutput",
-    "--providers.swarm",
-    "--providers.redis.endpoints=x",
-    "--providers.http.endpoint=x",
-    "--certificatesresolvers.ts.tailscale",
     "--entrypoints.web.http3",
     "--entrypoints.web.udp.timeout=1s",
     "--api.debug",
+    "--metrics.influxdb2.address=http://influx:8086",
+    "--experimental.plugins.x.settings.envs=A",
+    "--experimental.abortonpluginfailure=true",
+    "--experimental.kubernetesgateway=true",
+    "--experimental.knative=true",
+    "--tracing.jaeger.samplingserverurl=http://jaeger",
+    "--tracing.spannamelimit=10",
+    "--tracing.zipkin",
+    "--hostresolver.resolvdepth=3",
+    "--entrypoints.web.http3.advertisedport=443",
   ]) {
-    const { problems } = flags("--entrypoints.web.address=:80", flag);
-    const refused = problems.filter(({ code }) => code === "unsupported-option");
-    assert.equal(refused.length, 1, flag);
-    assert.match(refused[0]!.message, /is not supported: .{20}/);
+    const { problems, settings } = flags("--entrypoints.web.address=:80", flag);
+    assert.deepEqual(
+      problems.map(({ code, severity }) => [code, severity]),
+      [["obsolete-option", "warning"]],
+      flag,
+    );
+    assert.match(problems[0]!.message, /has no effect: .{20}/);
+    assert.equal(settings.entryPoints.get("web")?.address, ":80");
   }
+});
+
+test("a UDP entry point is left out with a warning, and the others are there", () => {
+  const { said, settings } = flags(
+    "--entrypoints.web.address=:80",
+    "--entrypoints.vpn.address=:51820/UDP",
+    "--entrypoints.db.address=:5432/tcp",
+  );
+  assert.deepEqual([...settings.entryPoints.keys()], ["web", "db"]);
+  assert.deepEqual(said.length, 1);
+  assert.match(said[0]!, /^flag --entrypoints\.vpn\.address: the entry point vpn is left out: UDP/);
+  // Whoever has written only such ones did not ask for port 80.
+  assert.deepEqual([...flags("--entrypoints.vpn.address=:51820/udp").settings.entryPoints.keys()], []);
 });
 
 test("what copied compose files switch off, and never did anything here, is no problem", () => {
@@ -104,7 +141,6 @@ test("what copied compose files switch off, and never did anything here, is no p
 
 test("addresses are checked, and no two entry points share one", () => {
   assert.match(flags("--entrypoints.web.address=80").said[0]!, /expected \[host\]:port.*did you mean :80\?/);
-  assert.match(flags("--entrypoints.web.address=:80/udp").said[0]!, /UDP/);
   assert.match(flags("--entrypoints.web.address=:99999").said[0]!, /expected \[host\]:port/);
   assert.match(flags("--entrypoints.web").said[0]!, /address: is required/);
   assert.match(
