@@ -6,8 +6,10 @@ import { parseAddress } from "../model/entry-point.ts";
 import type { Logger } from "../model/host.ts";
 import type { Middleware } from "../model/middleware.ts";
 import type { Settings } from "../model/settings.ts";
+import { endpointName } from "../providers/docker/endpoint.ts";
 import { DockerWatch } from "../providers/docker/watch.ts";
 import type { Place } from "../schema/node.ts";
+import { describePlace } from "../schema/problem.ts";
 
 export interface ProviderHost {
   readonly settings: Settings;
@@ -41,11 +43,15 @@ export function startDocker(host: ProviderHost): RunningProvider | undefined {
     secret: host.secret,
   };
   const labels = new Labels(options, registry);
-  const watch = new DockerWatch(docker, { log, env, tickMs, place: settingsPlace("endpoint") }, (state) => {
+  const place: Place = env["DOCKER_HOST"]
+    ? { source: "environment", key: "DOCKER_HOST" }
+    : settingsPlace("endpoint");
+  const watch = new DockerWatch(docker, { log, env, tickMs, place }, (state) => {
     const declaration = labels.declare(state.workloads, state.self);
     host.publish({ ...declaration, problems: [...state.problems, ...declaration.problems] });
   });
-  log.info({ provider: "docker", endpoint: docker.endpoint }, "watching");
+  const by = place.source === "default" ? {} : { by: describePlace(place) };
+  log.info({ provider: "docker", endpoint: endpointName(docker, env), ...by }, "watching");
   return { reload() {}, close: () => watch.close() };
 }
 

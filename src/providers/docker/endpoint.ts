@@ -33,7 +33,7 @@ export type EngineOptions = Pick<DockerOptions, "endpoint" | "username" | "passw
  * over them as they do with the `docker` command. Throws with a reason when they make no sense.
  */
 export function readEndpoint(options: EngineOptions, env: NodeJS.ProcessEnv): Endpoint {
-  const name = env["DOCKER_HOST"] || options.endpoint;
+  const name = endpointName(options, env);
   const url = URL.parse(name.includes("://") ? name : `tcp://${name}`);
   if (url === null) throw new Error(`expected an address such as unix:///var/run/docker.sock, found ${name}`);
   const apiVersion = env["DOCKER_API_VERSION"]?.replace(/^v/, "") || undefined;
@@ -51,6 +51,10 @@ export function readEndpoint(options: EngineOptions, env: NodeJS.ProcessEnv): En
       throw new Error(`expected unix://, tcp://, http://, https:// or ssh://, found ${name}`);
   }
 }
+
+/** The address as it was written, whoever wrote it. */
+export const endpointName = (options: Pick<EngineOptions, "endpoint">, env: NodeJS.ProcessEnv): string =>
+  env["DOCKER_HOST"] || options.endpoint;
 
 // The library reads DOCKER_HOST by itself where we leave something out, so nothing is left out.
 function modemOf(options: ModemOptions): ModemOptions {

@@ -5,7 +5,7 @@ import type { Self, Workload } from "../../model/workload.ts";
 import type { Place } from "../../schema/node.ts";
 import type { Problem } from "../../schema/problem.ts";
 import { Containers } from "./containers.ts";
-import { readEndpoint } from "./endpoint.ts";
+import { endpointName, readEndpoint } from "./endpoint.ts";
 import { Engine, type EngineEvent, type InspectedContainer } from "./engine.ts";
 import { EngineError } from "./engine-error.ts";
 import { linesOf } from "./lines.ts";
@@ -292,7 +292,7 @@ export class DockerWatch {
     }
     this.#note(
       "unreachable",
-      `the container engine cannot be reached at ${this.#options.endpoint}: ${message}; it is tried again for ever, routes stay as they were`,
+      `the container engine cannot be reached at ${endpointName(this.#options, this.#host.env)}: ${message}; it is tried again for ever, routes stay as they were`,
     );
     this.#say();
   }
