@@ -117,7 +117,10 @@ function completeRouter(
   }
   if (!context.trusted) {
     for (const option of ["service", "middlewares"] as const) {
-      const names = [value[option]].flat().filter((name) => /@internal$/i.test(name));
+      // `noop@internal` shows nothing of ours: it stands where a middleware answers, as with redirections.
+      const names = [value[option]]
+        .flat()
+        .filter((name) => /@internal$/i.test(name) && name !== "noop@internal");
       if (names.length === 0) continue;
       const message = `${names.join(", ")} is Waybill's own: only labels of Waybill's own container and files may name it`;
       complain(reader, place(node, option), "reserved-name", message);
