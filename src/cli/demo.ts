@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import {
   addDemoContainer,
   DEMO_CONTAINERS,
@@ -6,11 +6,14 @@ import {
   removeDemoContainer,
   startDemoEngine,
 } from "../demo/start.ts";
+import { parseAddress } from "../model/entry-point.ts";
+import { loadSettings } from "../settings/load.ts";
 import type { Command, Shell } from "./command.ts";
 import { serve } from "./run.ts";
 
 const WEB_PORT = 8000;
 const OWN_PORT = 8080;
+const PORTS_TRIED = 20;
 
 export default {
   name: "demo",
@@ -19,7 +22,7 @@ export default {
   details:
     "Starts an engine of its own with a few containers, each a real HTTP service, and serves them. `waybill demo add`\n" +
     "and `waybill demo remove`, from a second terminal, change what is running. Options are those of `waybill run`,\n" +
-    "such as --entrypoints.web.address=:9000 where port 8000 is taken.",
+    "such as --entrypoints.web.address=:9000 for another port than 8000, or the next one that is free.",
   run(args, shell) {
     const [verb = "", name, ...labels] = args;
     if (verb === "add" || verb === "remove") return change(verb, name, labels, shell);
@@ -35,9 +38,11 @@ async function start(args: readonly string[], shell: Shell): Promise<number> {
   const demo = await startDemoEngine({ socketPath: demoSocketPath(), containers: DEMO_CONTAINERS });
   // Clients of Docker let this variable win over what they are told.
   delete process.env["DOCKER_HOST"];
-  shell.out(whatToTry());
   try {
-    return await serve([...settingsOf(demo.endpoint), ...args], alone(shell));
+    const own = [`--providers.docker.endpoint=${demo.endpoint}`, ...(await entryPointFlags()), ...PAGES];
+    const inside = alone(shell);
+    shell.out(whatToTry(portsOf([...own, ...args], inside)));
+    return await serve([...own, ...args], inside);
   } finally {
     await demo.close();
   }
@@ -50,13 +55,34 @@ function isRunning(): Promise<boolean> {
   }).finally(() => socket.destroy());
 }
 
-const settingsOf = (endpoint: string) => [
-  `--providers.docker.endpoint=${endpoint}`,
-  `--entrypoints.web.address=:${WEB_PORT}`,
-  `--entrypoints.traefik.address=127.0.0.1:${OWN_PORT}`,
-  "--api.insecure=true",
-  "--ping=true",
-];
+const PAGES = ["--api.insecure=true", "--ping=true"];
+
+async function entryPointFlags(): Promise<string[]> {
+  const web = await freePort(WEB_PORT);
+  const own = await freePort(OWN_PORT);
+  return [`--entrypoints.web.address=:${web}`, `--entrypoints.traefik.address=127.0.0.1:${own}`];
+}
+
+/** The port, or one of the next ones where another program has it. */
+async function freePort(wanted: number): Promise<number> {
+  for (let port = wanted; port < wanted + PORTS_TRIED; port++) if (await isFree(port)) return port;
+  return wanted;
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
+}
+
+/** Where web and traefik listen under these flags, whoever has chosen. */
+function portsOf(argv: readonly string[], { env, cwd, readFile }: Shell): readonly [number, number] {
+  const { entryPoints } = loadSettings({ argv, env, cwd, readFile }).settings;
+  const portOf = (name: string) => parseAddress(entryPoints.get(name)?.address ?? "")?.port ?? 0;
+  return [portOf("web"), portOf("traefik")];
+}
 
 /** The demo is the same everywhere: no variables and no settings files. */
 const alone = (shell: Shell): Shell => ({
@@ -67,20 +93,20 @@ const alone = (shell: Shell): Shell => ({
   },
 });
 
-function whatToTry(): string {
+function whatToTry([web, own]: readonly [number, number]): string {
   return `This is a demo: ${DEMO_CONTAINERS.length} containers of an engine of our own, each a real HTTP service.
 
-  curl -H 'Host: whoami.localhost' http://localhost:${WEB_PORT}/
-  curl -H 'Host: shop.localhost' http://localhost:${WEB_PORT}/        two containers take turns
-  curl -H 'Host: shop.localhost' http://localhost:${WEB_PORT}/api     a third takes one path
+  curl -H 'Host: whoami.localhost' http://localhost:${web}/
+  curl -H 'Host: shop.localhost' http://localhost:${web}/        two containers take turns
+  curl -H 'Host: shop.localhost' http://localhost:${web}/api     a third takes one path
 
 From a second terminal, while this one goes on:
 
   npx waybill demo add blog waybill=blog.localhost
-  curl -H 'Host: blog.localhost' http://localhost:${WEB_PORT}/
+  curl -H 'Host: blog.localhost' http://localhost:${web}/
   npx waybill demo remove blog
 
-What Waybill makes of it: http://localhost:${OWN_PORT}/dashboard/
+What Waybill makes of it: http://localhost:${own}/dashboard/
 Ctrl-C ends it.
 
 `;
