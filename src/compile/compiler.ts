@@ -10,7 +10,7 @@ import { type CompiledRouter, compileTable, type RoutingTable } from "../routing
 import type { Catalogue } from "./catalogue.ts";
 import { Failover, HighestRandomWeight, Mirroring, Weighted } from "./composite.ts";
 import { LoadBalancer } from "./load-balancer.ts";
-import { Middlewares, type Tools } from "./middlewares.ts";
+import { Middlewares, refuseAll, type Tools } from "./middlewares.ts";
 
 /** What compiling needs from the thread it happens in. */
 export interface Surroundings {
@@ -101,6 +101,12 @@ export class Compiler {
   #compileRouters({ routers, middlewares }: Snapshot, old: ReadonlyMap<string, CompiledRouter>) {
     const compiled = new Map<string, CompiledRouter>();
     for (const spec of routers) {
+      const before = old.get(spec.name);
+      if (spec.closed !== undefined) {
+        const isClosed = before?.spec === spec;
+        compiled.set(spec.name, isClosed ? before : { spec, route: closedRoute(spec, spec.closed) });
+        continue;
+      }
       const own = this.#middlewares.hooksOf(
         spec.name,
         spec.middlewares.map((name) => middlewares.get(name)!),
@@ -109,10 +115,9 @@ export class Compiler {
       const trace = spec.tracing && spec.parents.length === 0 ? this.#around.trace?.(spec) : undefined;
       const hooks = trace === undefined ? own : [trace, ...own];
       const service = this.#services.get(spec.service)?.service ?? NO_SERVICE;
-      const known = old.get(spec.name);
       const isSame =
-        known?.spec === spec && known.route.service === service && sameItems(known.route.hooks, hooks);
-      compiled.set(spec.name, isSame ? known : { spec, route: routeOf(spec, hooks, service) });
+        before?.spec === spec && before.route.service === service && sameItems(before.route.hooks, hooks);
+      compiled.set(spec.name, isSame ? before : { spec, route: routeOf(spec, hooks, service) });
     }
     return compiled;
   }
@@ -219,10 +224,13 @@ function routeOf(spec: RouterSpec, hooks: readonly Hooks[], service: Service): R
     service,
     tlsOptions: spec.tls?.options,
     accessLog: spec.accessLog,
+    accessLogSampleRate: spec.accessLogSampleRate,
     metrics: spec.metrics,
     tracing: spec.tracing,
   };
 }
+
+const closedRoute = (spec: RouterSpec, why: string) => routeOf(spec, [refuseAll(why)], NO_SERVICE);
 
 function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((item, i) => item === b[i]);

@@ -1,4 +1,5 @@
 import { tickMs } from "../lib/tick.ts";
+import { errorReply } from "../model/error-reply.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import type { Counter, Host, Logger } from "../model/host.ts";
@@ -88,12 +89,12 @@ export class Middlewares {
 
 const NO_HOOKS: readonly Hooks[] = [];
 
-// A middleware that should have guarded a route and cannot must not leave the route open.
-function refuseAll(detail: string): Hooks {
+/** What should have guarded a route and cannot must not leave the route open. */
+export function refuseAll(detail: string): Hooks {
   return {
     onRequest(exchange) {
       exchange.detail = detail;
-      return { status: 500, headers: [], body: "", fault: FAULTS.internal, reason: "middleware" };
+      return errorReply(FAULTS.misconfigured, exchange.headers);
     },
   };
 }

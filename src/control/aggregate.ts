@@ -49,7 +49,7 @@ export function aggregate(sources: Sources): Aggregate {
 
   const snapshot: Snapshot = {
     version: sources.version,
-    routers: routersInForce(routers),
+    routers: routersInTable(routers, tls),
     services: services.specs,
     middlewares: middlewares.specs,
     transports: transports.specs,
@@ -65,10 +65,26 @@ export function aggregate(sources: Sources): Aggregate {
   return { snapshot, report: makeReport(context, { routers, services, middlewares, transports, tls }) };
 }
 
-function routersInForce({ resolved }: RouterBook): RouterSpec[] {
+function routersInTable({ resolved }: RouterBook, tls: TlsOptionsBook): RouterSpec[] {
   const specs: RouterSpec[] = [];
-  for (const router of resolved.values()) if (!router.broken) specs.push(...router.specs);
+  for (const router of resolved.values()) {
+    const { closed } = router;
+    if (!router.broken) specs.push(...router.specs);
+    else if (closed !== undefined) specs.push(...router.specs.map((spec) => closedSpec(spec, closed, tls)));
+  }
   return specs;
+}
+
+/** The router with nothing left that may be missing. */
+function closedSpec(spec: RouterSpec, closed: string, tls: TlsOptionsBook): RouterSpec {
+  const known = (options: string) => (tls.specs.has(options) ? options : DEFAULT_OPTIONS);
+  return {
+    ...spec,
+    middlewares: [],
+    service: "",
+    tls: spec.tls && { ...spec.tls, options: known(spec.tls.options) },
+    closed,
+  };
 }
 
 // Broken default options put every TLS router out of force; handshakes still need some, to say 404.

@@ -82,12 +82,12 @@ export class Configurator {
     return this.#snapshot.version;
   }
 
-  /** A thread could not make a middleware: what it guards answers 500, and the report says why. */
+  /** A thread could not make a middleware: what it guards answers 503, and the report says why. */
   brokenMiddleware(name: string, reason: string): void {
     const spec = this.#snapshot.middlewares.get(name);
     if (spec === undefined || this.#broken.has(name)) return;
     const place = this.#report?.middlewares.get(name)?.place ?? { source: "default", key: name };
-    const message = `it could not be made, so what it guards answers 500: ${reason}`;
+    const message = `it could not be made, so what it guards answers 503: ${reason}`;
     const subject = { kind: "middleware", name } as const;
     this.#broken.set(name, {
       spec,

@@ -73,9 +73,9 @@ function reportAll<T>(context: Context, kind: Subject["kind"], found: ReadonlyMa
 
 function reportRouters(context: Context, { routers }: Books): Map<string, RouterReport> {
   const reports = new Map<string, RouterReport>();
-  for (const [name, { found, specs, hosts }] of routers.resolved) {
+  for (const [name, { found, specs, hosts, closed }] of routers.resolved) {
     const using = [...new Set(specs.flatMap((spec) => spec.entryPoints))].sort();
-    reports.set(name, { ...reportOne(context, "router", found), effective: specs, hosts, using });
+    reports.set(name, { ...reportOne(context, "router", found), effective: specs, hosts, using, closed });
   }
   return reports;
 }

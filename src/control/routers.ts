@@ -4,7 +4,7 @@ import type { RouterSpec } from "../model/snapshot.ts";
 import { effectivePriority, PRIORITY_MAX } from "../routing/priority.ts";
 import type { RuleSyntax } from "../routing/rule.ts";
 import type { Place } from "../schema/node.ts";
-import type { Subject } from "../schema/problem.ts";
+import { describePlace, describeProblem, type Subject } from "../schema/problem.ts";
 import { type Context, collect, complainUnknown, type Found } from "./context.ts";
 import type { EntryPointModel, EntryPoints } from "./entry-points.ts";
 import { optionOf } from "./ledger.ts";
@@ -20,6 +20,8 @@ export interface ResolvedRouter {
   specs: readonly RouterSpec[];
   readonly hosts: readonly string[];
   readonly broken: boolean;
+  /** Broken, and yet in the table: why it refuses what it would have taken. */
+  readonly closed: string | undefined;
 }
 
 /** The proxy's own challenge router answers before anything an operator put on the entry point. */
@@ -64,9 +66,22 @@ export class RouterBook {
     const specs =
       found.declared.value.parentRefs.length > 0 ? [draft] : this.#onEntryPoints(draft, found, judged);
     const broken = found.declared.broken || judged.failed;
-    const resolved = { found, specs, hosts: rule, broken };
+    const closed = broken ? this.#whyClosed(found, judged) : undefined;
+    const resolved = { found, specs, hosts: rule, broken, closed };
     this.resolved.set(name, resolved);
     return resolved;
+  }
+
+  /**
+   * A router that is broken would leave its requests to broader ones, without what was to guard them. Only where nobody
+   * knows which requests it means, or they belong to somebody else, it goes altogether.
+   */
+  #whyClosed({ name, declared }: Found<DeclaredRouter>, judged: Judgement): string | undefined {
+    const problems = this.#context.ledger.problemsOf(judged.subject);
+    if (!judged.hasRule || problems.some(({ code }) => code === "owned-host")) return undefined;
+    const [worst] = problems;
+    const reason = worst?.severity === "error" ? describeProblem(worst) : describePlace(declared.place);
+    return `router ${name} is not in force: ${reason}`;
   }
 
   #ruleOf({ provider, declared: { value } }: Found<DeclaredRouter>, judged: Judgement): readonly string[] {
@@ -75,6 +90,7 @@ export class RouterBook {
       return [];
     }
     const check = this.#context.checkRule(value.rule, syntaxOf(value, this.#context));
+    judged.hasRule = check.problem === undefined;
     if (check.problem !== undefined)
       judged.error("rule", "bad-rule", check.problem.message, check.problem.suggestion);
     for (const { message, suggestion } of check.warnings)
@@ -249,6 +265,7 @@ export class RouterBook {
       accessLog: draft.accessLog && observed.accessLogs !== false,
       metrics: draft.metrics && observed.metrics !== false,
       tracing: draft.tracing && observed.tracing !== false,
+      accessLogSampleRate: observed.accessLogSampleRate,
       detailedTraces: observed.traceVerbosity === "detailed",
     };
   }
@@ -319,6 +336,8 @@ export class RouterBook {
 class Judgement {
   readonly subject: Subject;
   failed = false;
+  /** Its rule says which requests it means. */
+  hasRule = false;
   readonly #ledger: Context["ledger"];
   readonly #place: Place;
 

@@ -22,9 +22,11 @@ export function settleTlsHosts(
 ): NonNullable<TlsSpec["hosts"]> {
   const claims = new Map<string, Claim>();
   const secure = [...routers].filter(
-    ({ broken, specs }) => !broken && specs.some((spec) => spec.tls !== undefined),
+    // One that is closed still asks for its client certificates: others on its host count on them.
+    ({ broken, closed, specs }) =>
+      (!broken || closed !== undefined) && specs.some((spec) => spec.tls !== undefined),
   );
-  for (const router of secure.sort(olderFirst)) claimHosts(context, router, claims);
+  for (const router of secure.sort(olderFirst)) claimHosts(context, router, claims, tls);
   for (const router of secure)
     router.specs = router.specs.map((spec) => settle(context, router, spec, claims, tls));
   return new Map([...claims].map(([host, { options }]) => [host, options]));
@@ -34,10 +36,15 @@ function olderFirst({ specs: [a] }: ResolvedRouter, { specs: [b] }: ResolvedRout
   return a!.precedence - b!.precedence || a!.createdAtMs - b!.createdAtMs || (a!.name < b!.name ? -1 : 1);
 }
 
-function claimHosts({ ledger }: Context, router: ResolvedRouter, claims: Map<string, Claim>): void {
+function claimHosts(
+  { ledger }: Context,
+  router: ResolvedRouter,
+  claims: Map<string, Claim>,
+  tls: TlsOptionsBook,
+): void {
   const { found, specs, hosts } = router;
   for (const options of new Set(specs.map((spec) => spec.tls?.options))) {
-    if (options === undefined || options === DEFAULT_OPTIONS) continue;
+    if (options === undefined || options === DEFAULT_OPTIONS || !tls.specs.has(options)) continue;
     for (const written of hosts) {
       const host = written.toLowerCase().replace(/\.$/, "");
       const first = claims.get(host);
@@ -62,7 +69,7 @@ function settle(
   claims: ReadonlyMap<string, Claim>,
   tls: TlsOptionsBook,
 ): RouterSpec {
-  if (spec.tls === undefined) return spec;
+  if (spec.tls === undefined || !tls.specs.has(spec.tls.options)) return spec;
   const claimed = hosts.map(
     (host) => claims.get(host.toLowerCase().replace(/\.$/, ""))?.options ?? DEFAULT_OPTIONS,
   );

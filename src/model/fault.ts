@@ -102,6 +102,12 @@ const CATALOGUE = {
   "auth-timeout": fault(504, "proxy", "never", "The authentication service did not answer in time."),
   overloaded: fault(503, "proxy", "never", "The proxy is at one of its own limits."),
   "shutting-down": fault(503, "proxy", "never", "The proxy is shutting down."),
+  misconfigured: fault(
+    503,
+    "proxy",
+    "never",
+    "The router, or a middleware or service that it needs, is declared wrongly; it refuses what it cannot guard.",
+  ),
   internal: fault(500, "proxy", "never", "The proxy failed; the log has the stack."),
 
   // The application's doing, or its network's.

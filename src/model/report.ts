@@ -67,6 +67,8 @@ export interface RouterReport extends ObjectReport<DeclaredRouter> {
    * have been in force, as far as it could be worked out.
    */
   readonly effective: readonly RouterSpec[];
+  /** Disabled, and yet in the table: why it refuses what it would have taken. */
+  readonly closed: string | undefined;
   /** Host names in its rule, in order: what certificates are for. */
   readonly hosts: readonly string[];
   /** Entry points it really listens on, sorted. */

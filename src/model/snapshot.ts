@@ -43,9 +43,16 @@ export interface RouterSpec {
   readonly tls: (NonNullable<RouterOptions["tls"]> & { readonly options: string }) | undefined;
   readonly byDefaultRule: boolean;
   readonly accessLog: boolean;
+  /** Share of the requests; undefined for that of the settings. */
+  readonly accessLogSampleRate?: number | undefined;
   readonly metrics: boolean;
   readonly tracing: boolean;
   readonly detailedTraces: boolean;
+  /**
+   * Why it refuses every request: something in it, or that it needs, is declared wrongly. It keeps its place in the
+   * table all the same, so that no broader router opens what its middlewares were to guard.
+   */
+  readonly closed?: string;
 }
 
 export type ServiceSpec = {

@@ -39,7 +39,7 @@ export type FromThread =
   | { readonly kind: "listening"; readonly ports: ReadonlyMap<string, number> }
   | { readonly kind: "cannot-listen"; readonly entryPoint: string; readonly reason: string }
   | { readonly kind: "configured"; readonly version: number }
-  /** A middleware could not be made: its routers answer 500. */
+  /** A middleware could not be made: its routers answer 503. */
   | {
       readonly kind: "broken-middleware";
       readonly middleware: string;

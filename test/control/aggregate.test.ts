@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { complaintsOf, gather, namesOf, routersOf } from "./gather.ts";
+import { closedOf, complaintsOf, gather, namesOf, routersOf } from "./gather.ts";
 
 const TWO = ["--entryPoints.web.address=:80", "--entryPoints.websecure.address=:443"];
 const http = (yaml: string) => `http:\n${yaml.replace(/^/gm, "  ")}`;
@@ -55,6 +55,57 @@ for (const [what, router, complaint] of [
     assert.equal(made.report.routers.get("other@file")?.status, "enabled");
   });
 }
+
+for (const [what, router, more] of [
+  [
+    "a broken middleware",
+    "middlewares: [ auth ]",
+    "middlewares: { auth: { basicAuth: { users: [ nonsense ] } } }",
+  ],
+  ["a middleware that is not there", "middlewares: [ auth ]", ""],
+  [
+    "a chain with a broken middleware",
+    "middlewares: [ all ]",
+    "middlewares: { all: { chain: { middlewares: [ auth ] } } }",
+  ],
+  ["a misspelt option", "middelwares: [ auth ]", "middlewares: { auth: { addPrefix: { prefix: /a } } }"],
+  ["a value that is none", "priority: high", ""],
+  ["unknown TLS options", "tls: { options: modren }", ""],
+] as const) {
+  test(`a router with ${what} keeps its place and refuses, so that no broader one opens what it was to guard`, () => {
+    const made = gather({ file: app(router, more) });
+    assert.deepEqual(namesOf(made), ["other@file"]);
+    const closed = made.snapshot.routers.find(({ name }) => name === "app@file")!;
+    assert.match(closed.closed!, /^router app@file is not in force: /);
+    assert.equal(closed.rule, "Host(`app.test`)");
+    assert.deepEqual([closed.middlewares, closed.service, closed.entryPoints], [[], "", ["web"]]);
+    assert.equal(made.report.routers.get("app@file")?.closed, closed.closed);
+    assert.equal(made.report.routers.get("app@file")?.status, "disabled");
+  });
+}
+
+test("a router whose service is not in force refuses too", () => {
+  const made = gather({ file: app("middlewares: []").replace("10.0.0.1", "10.0.0.1:port") });
+  assert.deepEqual([...closedOf(made).keys()], ["app@file", "other@file"]);
+});
+
+test("a router whose rule says nothing has no place to keep", () => {
+  const made = gather({ file: app("").replace("Host(`app.test`)", "Hots(`app.test`)") });
+  assert.deepEqual([...closedOf(made)], []);
+});
+
+test("a router that refuses still has its host ask for client certificates", () => {
+  const made = gather({
+    file: `${http(`routers:
+  a: { rule: "Host(\`app.test\`) && PathPrefix(\`/admin\`)", service: app, middlewares: [ gone ], tls: { options: strict } }
+  b: { rule: "Host(\`app.test\`)", service: app, tls: {} }
+services: { app: { loadBalancer: { servers: [ { url: "http://10.0.0.1" } ] } } }`)}
+tls: { options: { strict: { clientAuth: { clientAuthType: RequireAnyClientCert } } } }`,
+  });
+  assert.deepEqual([...closedOf(made).keys()], ["a@file"]);
+  assert.deepEqual(made.snapshot.tls.hosts, new Map([["app.test", "strict@file"]]));
+  assert.equal(routersOf(made)[0]!.tls?.options, "strict@file");
+});
 
 test("one unknown entry point among good ones is a warning", () => {
   const made = gather({ file: app("entryPoints: [ web, wep ]") });

@@ -60,7 +60,11 @@ function declare(provider: string, yaml: string): Declaration {
 
 /** Routers in force, without the proxy's own. */
 export const routersOf = ({ snapshot }: Aggregate) =>
-  snapshot.routers.filter(({ provider }) => provider !== "internal");
+  snapshot.routers.filter(({ provider, closed }) => provider !== "internal" && closed === undefined);
+
+/** Routers that keep their place and refuse what they would have taken, with the reason. */
+export const closedOf = ({ snapshot }: Aggregate) =>
+  new Map(snapshot.routers.flatMap(({ name, closed }) => (closed === undefined ? [] : [[name, closed]])));
 
 /** Names of routers in force, without the proxy's own. */
 export const namesOf = (made: Aggregate) =>

@@ -290,7 +290,7 @@ http:
   middlewares: { auth: { basicAuth: { usersFile: /nowhere/users } } }
 `,
   });
-  assert.equal((await product.get("app.test")).status, 500);
+  assert.equal((await product.get("app.test")).status, 503);
   await eventually(() =>
     assert.equal(product.runtime.report().middlewares.get("auth@file")?.status, "disabled"),
   );
