@@ -156,8 +156,8 @@ export class DataPlane {
     while (this.#gateway.active > 0 && performance.now() < untilMs) await sleep(DRAIN_LOOK_MS);
     const cut = this.#gateway.active;
     for (const entryPoint of this.#entryPoints) entryPoint.close();
-    this.#observer.close();
     this.#tracer?.close();
+    await this.#observer.close();
     return cut;
   }
 

@@ -24,7 +24,9 @@ export class RequestObserver implements Observer {
   readonly #traffic: TrafficCells;
   readonly #tail: RequestTail;
   readonly #tracer: Tracer | undefined;
-  readonly #access: { readonly format: AccessLogFormat; readonly sink: LineSink } | undefined;
+  readonly #access:
+    | { readonly format: AccessLogFormat; readonly sink: LineSink; readonly sampleRate: number }
+    | undefined;
 
   /** `nextCount` numbers the requests of the whole process. */
   constructor(
@@ -45,6 +47,7 @@ export class RequestObserver implements Observer {
       this.#access = {
         format: new AccessLogFormat(accessLog, nextCount),
         sink: new LineSink(accessLog.filePath, failed),
+        sampleRate: accessLog.sampleRate,
       };
     }
   }
@@ -55,7 +58,8 @@ export class RequestObserver implements Observer {
     this.metrics?.done(exchange, durationMs);
     if (exchange.route?.service.name.endsWith("@internal") !== true) this.#look(exchange, durationMs);
     if (this.#access === undefined || exchange.route?.accessLog === false) return;
-    const line = this.#access.format.line(exchange);
+    if (!isSampled(exchange, this.#access.sampleRate)) return;
+    const line = this.#access.format.line(exchange, durationMs);
     if (line !== undefined) this.#access.sink.write(line);
   }
 
@@ -78,6 +82,10 @@ export class RequestObserver implements Observer {
     );
   }
 
+  get wantsOriginHeaders(): boolean {
+    return this.#access?.format.wantsOriginHeaders === true;
+  }
+
   /** Lines that the access log's file or pipe did not take. */
   get droppedLines(): number {
     return this.#access?.sink.dropped ?? 0;
@@ -88,9 +96,16 @@ export class RequestObserver implements Observer {
     this.#access?.sink.reopen();
   }
 
-  close(): void {
-    this.#access?.sink.flushSync();
+  /** Resolves when the access log is written, or when nobody takes it. */
+  async close(): Promise<void> {
+    await this.#access?.sink.flush();
   }
+}
+
+/** What failed is never left out. */
+function isSampled({ route, status }: Exchange, usualRate: number): boolean {
+  const rate = route?.accessLogSampleRate ?? usualRate;
+  return rate >= 1 || status === 0 || status >= 500 || Math.random() < rate;
 }
 
 function makeMetrics({ metrics }: Settings, meter: Meter): RequestMetrics | undefined {

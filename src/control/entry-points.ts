@@ -30,8 +30,9 @@ export function modelEntryPoints(entryPoints: ReadonlyMap<string, EntryPointSett
 }
 
 function modelOf(name: string, { http, observability }: EntryPointSettings): EntryPointModel {
-  const { accessLogs, metrics, tracing, traceVerbosity } = observability;
-  const observesLess = !accessLogs || !metrics || !tracing || traceVerbosity !== "minimal";
+  const { accessLogs, metrics, tracing, traceVerbosity, accessLogSampleRate } = observability;
+  const isUsual = accessLogs && metrics && tracing && traceVerbosity === "minimal";
+  const observesLess = !isUsual || accessLogSampleRate !== undefined;
   const adds = http.tls !== undefined || http.middlewares.length > 0 || observesLess;
   return { name, tls: http.tls, middlewares: http.middlewares, observability, adds };
 }

@@ -10,6 +10,7 @@ import { changesNothing, EMPTY_SNAPSHOT } from "../model/snapshot-change.ts";
 import { readTraffic } from "../model/traffic.ts";
 import { MeterReader, type Series } from "../observe/meter-reader.ts";
 import { OwnMetrics } from "../observe/own-metrics.ts";
+import { Rotation } from "../observe/rotation.ts";
 import type { Place } from "../schema/node.ts";
 import { readSecret } from "../schema/secrets.ts";
 import type { SettingInForce } from "../settings/in-force.ts";
@@ -57,6 +58,7 @@ export class Waybill {
   readonly #own = new OwnMetrics();
   readonly #health: HealthChecks;
   readonly #telemetry: Telemetry;
+  readonly #rotation: Rotation | undefined;
   readonly #requests = new RequestFeed((on) => this.#threads.watchRequests(on));
   readonly #reportHearers = new Set<(report: Report) => void>();
   readonly #startedAtMs = Date.now();
@@ -95,6 +97,9 @@ export class Waybill {
       series: () => [...this.#meters.read(), ...this.#ownSeries()],
     });
     this.#health = new HealthChecks({ cells: this.#slots.cells, log });
+    const notRotated = (error: Error) => log.error({ err: error }, "the access log cannot be rotated");
+    this.#rotation =
+      settings.accessLog && Rotation.of(settings.accessLog, () => this.reopenLogs(), notRotated);
   }
 
   /** Resolves when requests are served. Throws `CannotListen`. */
@@ -166,6 +171,7 @@ export class Waybill {
   /** Ends everything now. */
   async close(): Promise<void> {
     clearInterval(this.#tickets);
+    this.#rotation?.close();
     this.#configurator?.close();
     this.#health.close();
     await this.#certificates?.acme.close();

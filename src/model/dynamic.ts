@@ -3,6 +3,7 @@ import {
   choice,
   count,
   duration,
+  float,
   int,
   int64,
   percent,
@@ -42,7 +43,14 @@ export const observability = group({
   traceVerbosity: choice(
     "minimal",
     "detailed",
-  )({ doc: "Spans of the router and the service too, or only of the request and what is sent on." }),
+  )({
+    doc: "Spans of the router, its middlewares and the service too, or only of the request and what is sent on.",
+  }),
+  accessLogSampleRate: float({
+    doc: "Share of this router's requests that are logged, from 0 to 1; `accessLog.sampleRate` says more.",
+    added: true,
+    example: "0.1",
+  }),
 });
 
 export const routerOptions = {

@@ -1,4 +1,15 @@
-import { bool, choice, cidr, count, duration, headerName, int64, size, text } from "../schema/kinds.ts";
+import {
+  bool,
+  choice,
+  cidr,
+  count,
+  duration,
+  float,
+  headerName,
+  int64,
+  size,
+  text,
+} from "../schema/kinds.ts";
 import { group, list, nameOnly, type Values } from "../schema/option.ts";
 import { routerTls } from "./dynamic.ts";
 
@@ -197,7 +208,12 @@ export const entryPointOptions = {
     traceVerbosity: choice(
       "minimal",
       "detailed",
-    )({ doc: "Spans of router and service too, or only of the request.", default: "minimal" }),
+    )({ doc: "Spans of router, middlewares and service too, or only of the request.", default: "minimal" }),
+    accessLogSampleRate: float({
+      doc: "Share of the requests that are logged, from 0 to 1; `accessLog.sampleRate` says more.",
+      added: true,
+      example: "0.1",
+    }),
   })({ doc: "What is recorded for routers that say nothing about it.", always: true }),
 };
 export type EntryPointSettings = Values<typeof entryPointOptions>;

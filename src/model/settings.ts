@@ -465,7 +465,7 @@ export const accessLogOptions = {
   compress: bool({ doc: "Compress rotated files with gzip.", default: "false", added: true }),
   format: choice("common", "genericCLF", "json")({ doc: "Form of the lines.", default: "common" }),
   sampleRate: float({
-    doc: "Share of the requests that are logged, from 0 to 1. Those that failed, with a status of 500 or more or by a fault, always are.",
+    doc: "Share of the requests that are logged, from 0 to 1. Those that end with 500 or more, or without a status, always are.",
     default: "1",
     added: true,
     example: "0.1",

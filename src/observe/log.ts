@@ -3,7 +3,8 @@ import { type Logger as Pino, pino, stdSerializers, stdTimeFunctions } from "pin
 import type { Logger } from "../model/host.ts";
 import type { LogOptions } from "../model/settings.ts";
 import { printable } from "../schema/problem.ts";
-import { RotatingSink } from "./rotating-sink.ts";
+import { LineSink, letOutputNotBlock } from "./line-sink.ts";
+import { Rotation } from "./rotation.ts";
 
 /** The log of the process, and what only its owner may do with it. */
 export interface Log extends Logger {
@@ -23,10 +24,17 @@ export interface Sink {
   readonly isTerminal?: boolean;
 }
 
+/** Megabytes. */
+const SIZE_MAX = 100;
+
 export function createLog(options: LogOptions, sink?: Sink): Log {
   const onError = (error: Error) =>
     void process.stderr.write(`the log cannot be written: ${error.message}\n`);
-  const out = sink ?? new RotatingSink(options, onError, true);
+  if (sink === undefined) letOutputNotBlock();
+  const file = sink === undefined ? new LineSink(options.filePath, onError, true) : undefined;
+  const out = sink ?? file!;
+  const rotated = { ...options, maxSize: options.maxSize || SIZE_MAX };
+  const rotation = file && Rotation.of(rotated, () => file.reopen(), onError);
   const isTerminal = sink === undefined ? options.filePath === "" && isatty(1) : sink.isTerminal === true;
   const isColored = isTerminal && !options.noColor;
   const stream =
@@ -49,9 +57,12 @@ export function createLog(options: LogOptions, sink?: Sink): Log {
   return {
     ...methods(log),
     isOn: (level) => log.isLevelEnabled(level),
-    reopen: () => out instanceof RotatingSink && out.reopen(),
-    flush: () => out instanceof RotatingSink && out.flushSync(),
-    close: () => out instanceof RotatingSink && out.close(),
+    reopen: () => file?.reopen(),
+    flush: () => file?.flushSync(),
+    close: () => {
+      rotation?.close();
+      file?.close();
+    },
   };
 }
 

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { type LogOptions, logOptions } from "../../src/model/settings.ts";
+import { LineSink } from "../../src/observe/line-sink.ts";
 import { createLog, readable } from "../../src/observe/log.ts";
-import { RotatingSink } from "../../src/observe/rotating-sink.ts";
+import { Rotation, type RotationOptions } from "../../src/observe/rotation.ts";
+import { eventually } from "../e2e/harness.ts";
 import { read } from "../schema/harness.ts";
 
 function logTo(written: Record<string, string>) {
@@ -104,42 +106,113 @@ test("colours are only for a terminal", () => {
   assert.match(readable(json, true), /\u001b\[32mINF\u001b\[0m/);
 });
 
-test("a file that is large makes way, and only so many are kept", async (t) => {
+interface Rotated extends Disposable {
+  readonly path: string;
+  readonly errors: readonly Error[];
+  readonly sink: LineSink;
+  readonly rotation: Rotation;
+  readonly names: () => string[];
+}
+
+function rotated(options: Partial<RotationOptions>): Rotated {
   const directory = mkdtempSync(join(tmpdir(), "waybill-log-"));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  const filePath = join(directory, "logs", "waybill.log");
+  const path = join(directory, "logs", "waybill.log");
   const errors: Error[] = [];
-  const options = { filePath, maxSize: 1, maxAge: 1, maxBackups: 2, compress: false };
-  const sink = new RotatingSink(options, (error) => void errors.push(error));
-  const line = `${"x".repeat(1023)}\n`;
-  for (let i = 0; i < 4500; i++) sink.write(line);
-  sink.flushSync();
-  sink.close();
-  const names = readdirSync(join(directory, "logs")).sort();
-  assert.deepEqual(errors, []);
-  assert.equal(names.length, 3);
-  assert.ok(names.slice(0, 2).every((name) => /^waybill-\d{4}-.*\.log$/.test(name)));
-  assert.equal(readFileSync(filePath).length, 4500 * 1024 - 4 * 1024 * 1024);
+  const failed = (error: Error) => void errors.push(error);
+  const sink = new LineSink(path, failed);
+  const usual = { maxSize: 0, rotateEvery: 0, maxAge: 0, maxBackups: 0, compress: false };
+  const rotation = Rotation.of({ ...usual, ...options, filePath: path }, () => sink.reopen(), failed)!;
+  return {
+    path,
+    errors,
+    sink,
+    rotation,
+    names: () => readdirSync(join(directory, "logs")).sort(),
+    [Symbol.dispose]() {
+      rotation.close();
+      sink.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+const HOUR_MS = 3_600_000;
+const KILOBYTE_LINE = `${"x".repeat(1023)}\n`;
+
+test("maxSize and maxBackups: a file that is large makes way, and only so many are kept", async () => {
+  using log = rotated({ maxSize: 1, maxBackups: 2 });
+  const startMs = Date.now();
+  for (let round = 1; round <= 4; round++) {
+    for (let i = 0; i < 1024; i++) log.sink.write(KILOBYTE_LINE);
+    await log.sink.flush();
+    log.rotation.look(startMs + round * 11_000);
+    log.sink.write("next\n");
+    await log.sink.flush();
+  }
+  assert.deepEqual(log.errors, []);
+  assert.equal(log.names().length, 3);
+  assert.ok(
+    log
+      .names()
+      .slice(0, 2)
+      .every((name) => /^waybill-\d{4}-.*\.log$/.test(name)),
+  );
+  assert.equal(readFileSync(log.path, "utf8"), "next\n");
 });
 
-test("rotated files are compressed on request", async (t) => {
+test("rotateEvery and maxAge: a file ends with its hour, and is kept for so many days", async () => {
+  using log = rotated({ rotateEvery: HOUR_MS, maxAge: 1 });
+  log.sink.write("first\n");
+  await log.sink.flush();
+  const bornMs = Date.now();
+  log.rotation.look(bornMs);
+  assert.deepEqual(log.names(), ["waybill.log"]);
+  const nextHourMs = (Math.floor(bornMs / HOUR_MS) + 1) * HOUR_MS;
+  log.rotation.look(nextHourMs);
+  assert.equal(log.names().length, 2);
+  assert.equal(readFileSync(log.path, "utf8"), "");
+  log.rotation.look(nextHourMs + 23 * HOUR_MS);
+  assert.equal(log.names().length, 2);
+  log.rotation.look(nextHourMs + 25 * HOUR_MS);
+  assert.deepEqual(log.names(), ["waybill.log"]);
+});
+
+test("compress: rotated files are packed once nobody writes to them any more", async () => {
+  using log = rotated({ rotateEvery: HOUR_MS, compress: true });
+  log.sink.write(KILOBYTE_LINE);
+  await log.sink.flush();
+  const nowMs = Date.now() + HOUR_MS;
+  log.rotation.look(nowMs);
+  log.rotation.look(nowMs + 5000);
+  assert.ok(!log.names().some((name) => name.endsWith(".gz")));
+  log.rotation.look(nowMs + 11_000);
+  await eventually(() => {
+    const packed = log.names();
+    assert.deepEqual([packed.length, packed[0]!.endsWith(".log.gz")], [2, true]);
+    const bytes = gunzipSync(readFileSync(join(log.path, "..", packed[0]!)));
+    assert.equal(bytes.toString(), KILOBYTE_LINE);
+  });
+});
+
+test("RS-15 a full disk: what waits is bounded, and is written when there is room again", async () => {
   const directory = mkdtempSync(join(tmpdir(), "waybill-log-"));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  const options = {
-    filePath: join(directory, "a.log"),
-    maxSize: 1,
-    maxAge: 0,
-    maxBackups: 0,
-    compress: true,
-  };
-  const sink = new RotatingSink(options, (error) => assert.fail(error));
-  const line = `${"x".repeat(1023)}\n`;
-  for (let i = 0; i < 1025; i++) sink.write(line);
-  const packed = () => readdirSync(directory).find((name) => name.endsWith(".gz"));
-  const plain = () => readdirSync(directory).some((name) => /^a-.*\.log$/.test(name));
-  while (packed() === undefined || plain()) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.equal(gunzipSync(readFileSync(join(directory, packed()!))).length, 1024 * 1024);
+  const path = join(directory, "a.log");
+  symlinkSync("/dev/full", path);
+  const errors: string[] = [];
+  const sink = new LineSink(path, (error) => void errors.push(error.message));
+  const line = `${"x".repeat(16_383)}\n`;
+  for (let i = 0; i < 700; i++) sink.write(line);
+  assert.ok(sink.dropped > 50 && sink.dropped < 70, `${sink.dropped} dropped`);
+  await eventually(() => assert.match(errors.join(), /ENOSPC|lines are dropped/));
+  assert.equal(errors.length, 1);
+  const startMs = performance.now();
+  sink.flushSync();
+  assert.ok(performance.now() - startMs < 5000);
+  rmSync(path);
+  sink.reopen();
+  await eventually(() => assert.equal(readFileSync(path).length, (700 - sink.dropped) * line.length));
   sink.close();
+  rmSync(directory, { recursive: true, force: true });
 });
 
 test("a file is opened again under its name after somebody else moved it", async (t) => {
