@@ -5,7 +5,7 @@ import type { Client } from "../model/client.ts";
 import { parseAddress } from "../model/entry-point.ts";
 import { Exchange } from "../model/exchange.ts";
 import type { Middleware } from "../model/middleware.ts";
-import type { Report, ServerState, ServiceReport } from "../model/report.ts";
+import type { Report, RouterReport, ServerState, ServiceReport } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
 import type { RouterSpec, ServiceSpec } from "../model/snapshot.ts";
 import { type Consideration, explainMatch } from "../routing/explain.ts";
@@ -51,10 +51,7 @@ export function explain(known: Known, question: Question): Explanation | string 
   const exchange = makeExchange(known, asked, entryPoint);
   if (typeof exchange === "string") return exchange;
 
-  const specs = [...known.report.routers.values()]
-    .filter(({ status }) => status !== "disabled")
-    .flatMap(({ effective }) => effective)
-    .sort(compareRouters);
+  const specs = [...known.report.routers.values()].flatMap(inTable).sort(compareRouters);
   const considered = explainMatch(specs, exchange);
   const chain = considered
     .filter(({ matched }) => matched)
@@ -78,7 +75,9 @@ export function explain(known: Known, question: Question): Explanation | string 
     routed: isEnd,
     diagnosis: isEnd
       ? diagnoseRouted(winner, found, doubtsAbout(known.report, winner))
-      : diagnoseMissed(exchange, missed, known.report),
+      : winner?.closed !== undefined
+        ? `it is refused with 503 (misconfigured): ${winner.closed}`
+        : diagnoseMissed(exchange, missed, known.report),
     entryPoint: { name: entryPoint, address: known.settings.entryPoints.get(entryPoint)!.address },
     ...mostTelling(considered),
     ...(isEnd && {
@@ -93,6 +92,13 @@ export function explain(known: Known, question: Question): Explanation | string 
     ...(certificate && { certificate }),
     ...missed,
   };
+}
+
+/** What a router comes to in the table: one that is not in force may keep its place there, and refuse. */
+function inTable({ status, effective, closed }: RouterReport): readonly RouterSpec[] {
+  if (status !== "disabled") return effective;
+  if (closed === undefined) return [];
+  return effective.map((spec) => ({ ...spec, service: "", middlewares: [], closed }));
 }
 
 // --- The request.

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { OWN_PATHS } from "../model/own-pages.ts";
+import type { RequestSample } from "../model/traffic.ts";
 import { answerApi, refusalReply } from "./api.ts";
 import { AssetServer, type Assets } from "./assets.ts";
 import { guardOrigin } from "./guard.ts";
@@ -24,6 +25,7 @@ class Pages {
   readonly #history: TrafficHistory;
   readonly #loadAssets: () => Promise<Assets>;
   #assets: Promise<AssetServer> | undefined;
+  #sent: { readonly samples: readonly RequestSample[]; readonly text: string } = { samples: [], text: "[]" };
 
   constructor(source: AdminSource, assets: () => Promise<Assets>) {
     this.#source = source;
@@ -112,12 +114,18 @@ class Pages {
     const wants = requestFilter(query);
     const stream = this.#streams.open(request, response);
     const end = this.#source.onRequests((samples, dropped) => {
-      const wanted = samples.filter(wants);
-      if (wanted.length > 0) stream.send("requests", wanted, wanted.length);
+      const wanted = wants === undefined ? samples : samples.filter(wants);
+      if (wanted.length > 0) stream.sendText("requests", wanted, this.#textOf, wanted.length);
       if (dropped > 0) stream.send("dropped", dropped);
     });
     stream.onClose(end);
   }
+
+  /** Most readers see the same samples: their text is made once. */
+  readonly #textOf = (samples: readonly RequestSample[]): string => {
+    if (this.#sent.samples !== samples) this.#sent = { samples, text: JSON.stringify(samples) };
+    return this.#sent.text;
+  };
 
   // --- Dashboard.
 

@@ -3,8 +3,8 @@ import { Refusal } from "./listing.ts";
 
 export type RequestFilter = (sample: RequestSample) => boolean;
 
-/** What a reader of the live requests wants to see. Nothing asked for: all. */
-export function requestFilter(query: URLSearchParams): RequestFilter {
+/** What a reader of the live requests wants to see. Undefined: all of them. */
+export function requestFilter(query: URLSearchParams): RequestFilter | undefined {
   const tests: RequestFilter[] = [];
   const add = (name: string, make: (wanted: string) => RequestFilter) => {
     const wanted = query.get(name)?.trim().toLowerCase() ?? "";
@@ -48,7 +48,7 @@ export function requestFilter(query: URLSearchParams): RequestFilter {
   );
   add("status", ofStatus);
   add("slower", slowerThan);
-  return (sample) => tests.every((test) => test(sample));
+  return tests.length === 0 ? undefined : (sample) => tests.every((test) => test(sample));
 }
 
 function ofStatus(wanted: string): RequestFilter {

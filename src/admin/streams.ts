@@ -52,6 +52,11 @@ export class Stream {
 
   /** `items`: how many the event stands for, when it has to be dropped. */
   send(event: string, data: unknown, items = 1): void {
+    this.sendText(event, data, JSON.stringify, items);
+  }
+
+  /** The same for data that `write` makes text of, which is asked only when it will be sent. */
+  sendText<T>(event: string, data: T, write: (data: T) => string, items = 1): void {
     if (!this.#isOpen) return;
     if (this.#response.writableLength > UNREAD_MAX) {
       this.#dropped += items;
@@ -61,7 +66,7 @@ export class Stream {
       this.#response.write(`event: dropped\ndata: ${this.#dropped}\n\n`);
       this.#dropped = 0;
     }
-    if (this.#response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)) this.#took();
+    if (this.#response.write(`event: ${event}\ndata: ${write(data)}\n\n`)) this.#took();
   }
 
   /** Called once, when nobody reads any more. */
