@@ -34,7 +34,10 @@ export class TimeLimits {
     item.limitIndex = this.#items.length;
     this.#items.push(item);
     if (this.#timer !== undefined) return;
-    this.nowMs = performance.now();
+    // Without anything to time no sweep moved the clock, and the limit was counted from where it stood still.
+    const now = performance.now();
+    item.limitAtMs += now - this.nowMs;
+    this.nowMs = now;
     this.#timer = setInterval(() => this.#sweep(), this.#resolutionMs);
     // What is timed holds the process up itself, by its socket.
     this.#timer.unref();

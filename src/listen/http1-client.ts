@@ -60,6 +60,8 @@ export class Http1Client implements Client, BodySink, Timed {
   #exchange: Exchange | undefined;
   #body: RequestBody | undefined;
   #bodyFromMs: number;
+  /** Since when the server has taken nothing; 0 while it does. */
+  #stalledAtMs: number;
   #continue: boolean;
   #keepAlive: boolean;
   #deadlineMs: number;
@@ -89,6 +91,7 @@ export class Http1Client implements Client, BodySink, Timed {
     this.#exchange = undefined;
     this.#body = undefined;
     this.#bodyFromMs = 0;
+    this.#stalledAtMs = 0;
     this.#continue = false;
     this.#keepAlive = true;
     this.#deadlineMs = NEVER;
@@ -259,7 +262,7 @@ export class Http1Client implements Client, BodySink, Timed {
     // The same verdict as when the head had come in pieces, and a bare line end had been seen first.
     const bare = /[^\r]\n|\r[^\n]/.test(text);
     const fault = bare ? FAULTS["bad-request"] : FAULTS[head.fault!];
-    this.#refuse(fault, bare ? "bare CR or LF" : head.detail, head.headers);
+    this.#refuse(fault, bare ? "bare CR or LF" : head.detail, head.headers, head.method);
   }
 
   #setDeadline(): void {
@@ -270,6 +273,7 @@ export class Http1Client implements Client, BodySink, Timed {
     if (readTimeout > 0 && this.#body !== undefined)
       this.#deadlineMs = Math.min(this.#deadlineMs, now + readTimeout);
     this.#bodyFromMs = now;
+    this.#stalledAtMs = 0;
     this.#limit(this.#body === undefined ? 0 : bodyIdleTimeout);
   }
 
@@ -290,6 +294,8 @@ export class Http1Client implements Client, BodySink, Timed {
 
   bodyResumes(body: RequestBody): void {
     if (this.#body !== body || this.#expects !== BODY) return;
+    if (this.#stalledAtMs !== 0) this.#bodyFromMs += this.#site.limits.nowMs - this.#stalledAtMs;
+    this.#stalledAtMs = 0;
     this.#limit(this.#site.settings.transport.respondingTimeouts.bodyIdleTimeout);
     this.#takeHeldBody();
     if (this.#expects === BODY && this.#held.length === 0) this.#unpause();
@@ -313,6 +319,7 @@ export class Http1Client implements Client, BodySink, Timed {
         return this.#bodyBroken(body, FAULTS["bad-framing"]);
       case STALLED:
         // The client may not be blamed for what the server does not take.
+        this.#stalledAtMs = this.#site.limits.nowMs;
         this.limitAtMs = this.#deadlineMs;
         return this.#pause();
       default:
@@ -459,7 +466,8 @@ export class Http1Client implements Client, BodySink, Timed {
     if (last !== "") this.#socket.write(last, "latin1");
     this.#ended = true;
     // What still waits in a TLS socket is bounded, and the next request need not wait for it.
-    if (this.#socket.writableLength === 0 || this.#connection.tls !== undefined) return this.#finished();
+    const mayFollow = this.#connection.tls !== undefined && this.#keepAlive && !this.#clientEnded;
+    if (mayFollow || this.#socket.writableLength === 0) return this.#finished();
     this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
     this.#socket.write(EMPTY, this.#flushed);
   }
@@ -471,7 +479,7 @@ export class Http1Client implements Client, BodySink, Timed {
     if (this.#head === "") return this.abort(exchange);
     // Nothing has left yet, so the client can be told.
     this.#head = "";
-    this.#answer(errorReply(fault, exchange.headers));
+    this.#answer(errorReply(fault, exchange.headers), exchange.method);
     exchange.status = fault.status;
     this.#ended = true;
     this.#finished();
@@ -479,7 +487,13 @@ export class Http1Client implements Client, BodySink, Timed {
 
   abort(_exchange: Exchange): void {
     // A clean end would make a body without a length look complete.
-    if (this.#framing === "close" && this.#begun) this.#socket.resetAndDestroy();
+    if (this.#framing === "close" && this.#begun) this.#reset();
+    else this.#socket.destroy();
+  }
+
+  /** A TLS socket cannot be reset, and need not be: without its own farewell the end is no clean one. */
+  #reset(): void {
+    if (this.#connection.tls === undefined) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 
@@ -533,18 +547,19 @@ export class Http1Client implements Client, BodySink, Timed {
   // --- The end.
 
   /** Answers what never became an exchange, and reads no more. */
-  #refuse(fault: Fault, detail: string, headers: Headers): void {
+  #refuse(fault: Fault, detail: string, headers: Headers, method = ""): void {
     this.#pending.clear();
     this.#site.gateway.refused(this.#connection, fault, detail);
-    this.#answer(errorReply(fault, headers));
+    this.#answer(errorReply(fault, headers), method);
     this.#expects = NOTHING;
     this.#held = EMPTY;
     this.#close();
   }
 
-  #answer(reply: ReturnType<typeof errorReply>): void {
+  #answer(reply: ReturnType<typeof errorReply>, method: string): void {
     let text = `${interimText(reply.status, [...reply.headers], undefined).slice(0, -2)}Date: ${this.#site.date()}\r\n`;
-    text += `Content-Length: ${Buffer.byteLength(reply.body)}\r\nConnection: close\r\n\r\n${reply.body}`;
+    text += `Content-Length: ${Buffer.byteLength(reply.body)}\r\nConnection: close\r\n\r\n`;
+    if (method !== "HEAD") text += reply.body;
     this.#keepAlive = false;
     this.#socket.write(text);
   }
@@ -615,7 +630,7 @@ export class Http1Client implements Client, BodySink, Timed {
     if (exchange === undefined) return this.#headTimedOut();
     if (this.#begun) {
       exchange.fault = FAULTS["client-stalled"];
-      this.#socket.resetAndDestroy();
+      this.#reset();
     } else if (this.#body?.flows === true) {
       this.#bodyBroken(this.#body, FAULTS["request-timeout"]);
     } else this.destroy();

@@ -183,6 +183,19 @@ test("PR-09 an unknown host is 404, as people expect it, and touches no server",
   assert.equal(backend.connections, 0);
 });
 
+test("a HEAD request that is refused has the head of the answer only", async () => {
+  const plane = await setUp(replying(OK));
+  for (const target of ["/a%2fb", "/unrouted"]) {
+    const host = target === "/unrouted" ? "unknown.example" : "a";
+    const text = await talk(
+      plane.port,
+      `HEAD ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+    );
+    assert.match(text, /^HTTP\/1\.1 4[\s\S]*\r\n\r\n$/);
+    assert.match(text, /Content-Length: [1-9]/);
+  }
+});
+
 test("HD-03 a list of a thousand addresses, junk among them, is passed on whole by a trusted peer and dropped from others", async () => {
   const junk = ["192.0.2.1:80", "fe80::1%eth0", "", "[2001:db8::1]:443", "x", "1.2.3.4.5"];
   const list = Array.from({ length: 1000 }, (_, i) => junk[i % junk.length]).join(", ");

@@ -4,10 +4,17 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Duplex } from "node:stream";
 import { after, test } from "node:test";
-import { connect, createServer } from "node:tls";
+import { connect, createServer, type TLSSocket } from "node:tls";
+import { TimeLimits } from "../../src/lib/time-limits.ts";
+import { Http1Client } from "../../src/listen/http1-client.ts";
+import { Site } from "../../src/listen/site.ts";
+import { BytesBody } from "../../src/model/body.ts";
+import type { Gateway } from "../../src/model/client.ts";
+import { entryPointOptions } from "../../src/model/entry-point.ts";
 import type { TlsAcceptor } from "../../src/model/tls-acceptor.ts";
-import { OK, PLAIN_TLS, Plane, RawBackend, TestServer } from "../gateway/plane.ts";
+import { OK, PLAIN_TLS, Plane, RawBackend, TestServer, written } from "../gateway/plane.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "waybill-tls-"));
 const args = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=a -keyout ${dir}/key -out ${dir}/cert`;
@@ -110,3 +117,108 @@ for (const secure of [false, true]) {
     assert.ok(plane.done.every(({ status, scheme }) => status === 200 && scheme === "https"));
   });
 }
+
+async function planeTo(backend: RawBackend, entryPoint: Record<string, string> = {}): Promise<Plane> {
+  open.push(await backend.start());
+  const plane = await new Plane({ servers: [new TestServer(backend.port)], entryPoint, acceptor }).start();
+  open.push(plane);
+  return plane;
+}
+
+function clientOf(plane: Plane): TLSSocket {
+  const client = connect({ port: plane.port, host: "127.0.0.1", rejectUnauthorized: false });
+  client.on("error", () => {});
+  open.push({ close: () => client.destroy() });
+  return client;
+}
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+test("SL-04 a TLS client that stops reading is cut off", { timeout: 30_000 }, async () => {
+  const large = new RawBackend((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${16e6}\r\n\r\n`);
+    socket.write(Buffer.alloc(16e6));
+  });
+  const plane = await planeTo(large, { "transport.respondingTimeouts.writeStallTimeout": "80ms" });
+  const client = clientOf(plane);
+  client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.pause();
+  while (plane.done.length === 0) await wait(10);
+  assert.equal(plane.done[0]!.fault?.code, "client-stalled");
+  assert.equal(plane.entryPoint.open, 0);
+});
+
+test("BE-05 a body without a length that is cut has no clean end over TLS either", async () => {
+  const cutting = new RawBackend((socket) => {
+    socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", () =>
+      setTimeout(() => socket.resetAndDestroy(), 30),
+    );
+  });
+  const plane = await planeTo(cutting);
+  const client = clientOf(plane);
+  let text = "";
+  client.on("data", (chunk: Buffer) => (text += chunk));
+  client.write("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+  await once(client, "close");
+  assert.match(text, /\r\n\r\nhalf$/);
+  assert.equal(plane.done[0]?.fault?.code, "upstream-truncated");
+});
+
+/** Takes bytes only when it is told to. */
+class SlowSocket extends Duplex {
+  taken = "";
+  #waiting: [Buffer, () => void][] = [];
+
+  override _read(): void {}
+  override _write(chunk: Buffer, _: string, done: () => void): void {
+    this.#waiting.push([chunk, done]);
+  }
+  destroySoon(): void {
+    this.destroy();
+  }
+  takeAll(): void {
+    if (this.destroyed) return;
+    for (const [chunk, done] of this.#waiting.splice(0)) {
+      this.taken += chunk.toString("latin1");
+      done();
+    }
+  }
+}
+
+test("a slow TLS client has the whole reply before its connection is closed", async (t) => {
+  const answering: Gateway = {
+    handle(exchange) {
+      exchange.status = 200;
+      exchange.replyBody = new BytesBody(Buffer.from("whole"));
+      exchange.client.send(exchange);
+    },
+    left() {},
+    done() {},
+    refused() {},
+  };
+  const limits = new TimeLimits(5);
+  const site = new Site("web", written(entryPointOptions, { address: ":0" }), answering, limits, "proxy");
+  const socket = new SlowSocket();
+  const tls = {
+    serverName: "a",
+    options: "default",
+    version: "1.3",
+    cipher: "x",
+    peerCertificates: () => [],
+  };
+  const connection = { entryPoint: "web", peerIp: "192.0.2.1", peerPort: 1, localPort: 443, tls };
+  new Http1Client(socket as never, site, connection, { closed() {}, holdHead() {} });
+  const now = performance.now.bind(performance);
+  socket.push(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+  await wait(20);
+  // Longer than a closing connection is waited for.
+  t.mock.method(performance, "now", () => now() + 10_000);
+  await wait(20);
+  for (let i = 0; i < 5; i++) {
+    socket.takeAll();
+    await wait(1);
+  }
+  assert.match(socket.taken, /whole$/);
+  assert.ok(socket.writableEnded);
+  socket.destroy();
+});

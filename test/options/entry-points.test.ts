@@ -82,7 +82,7 @@ test("keepAliveMaxTime: an old connection is closed with the reply that it is ca
   await once(client, "close");
 });
 
-test("bodyRateMin: a body that arrives too slowly after its first ten seconds is 408", {
+test("SL-03 bodyRateMin: a body that arrives too slowly after its first ten seconds is 408", {
   timeout: 30_000,
 }, async (t) => {
   const slow = await plane(
@@ -100,6 +100,26 @@ test("bodyRateMin: a body that arrives too slowly after its first ten seconds is
   await wait(30);
   client.write("x");
   assert.equal(statusOf(String(await answer)), 408);
+  client.destroy();
+});
+
+test("SL-03 bodyRateMin: the time in which the server takes nothing is not the client's", {
+  timeout: 30_000,
+}, async (t) => {
+  const lazy = new RawBackend((socket) => socket.pause());
+  const { port, done } = await plane(timeoutsOf({ bodyRateMin: "100000000" }), lazy);
+  const client = connect(port, "127.0.0.1");
+  client.on("error", () => {});
+  client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
+  client.write(Buffer.alloc(40e6));
+  // Until the buffers on the way are full.
+  await wait(400);
+  const now = performance.now.bind(performance);
+  t.mock.method(performance, "now", () => now() + 11_000);
+  await wait(50);
+  lazy.sockets[0]!.resume();
+  await wait(50);
+  assert.equal(done.length, 0);
   client.destroy();
 });
 
