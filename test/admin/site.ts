@@ -1,5 +1,6 @@
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Assets } from "../../src/admin/assets.ts";
 import { createPages } from "../../src/admin/pages.ts";
 import type { AdminSource } from "../../src/admin/source.ts";
 import { loadCatalogue } from "../../src/compile/catalogue.ts";
@@ -8,6 +9,7 @@ import type { Report, ServerState } from "../../src/model/report.ts";
 import type { RequestSample } from "../../src/model/traffic.ts";
 import { readTraffic, TrafficCells } from "../../src/model/traffic.ts";
 import { loadSettings } from "../../src/settings/load.ts";
+import type { BrokenSetup } from "../check/broken.ts";
 import { gather } from "../control/gather.ts";
 
 export interface Answer {
@@ -22,18 +24,23 @@ export interface SiteOptions {
   readonly yaml?: Readonly<Record<string, string>>;
   readonly certificates?: readonly CertificateView[];
   readonly servers?: readonly ServerState[];
+  /** Files that were read, rather than flags and YAML. */
+  readonly made?: BrokenSetup;
+  /** The real dashboard, rather than a word in its place. */
+  readonly assets?: () => Promise<Assets>;
 }
 
 /** Our own pages on a socket, made from a configuration and nothing that runs. */
-export async function openSite({ flags = [], yaml = {}, certificates = [], servers = [] }: SiteOptions = {}) {
+export async function openSite(options: SiteOptions = {}) {
+  const { flags = [], yaml = {}, certificates = [], made, servers = made?.servers ?? [] } = options;
   const argv = ["--entryPoints.web.address=:80", "--api.insecure=true", "--providers.docker=false", ...flags];
   const loaded = loadSettings({ argv, env: new Map(), cwd: "/", readFile: () => "" });
-  const { report } = gather(yaml, argv);
+  const report = made?.world.report ?? gather(yaml, argv).report;
   const reportHearers = new Set<(report: Report) => void>();
   const requestHearers = new Set<(samples: readonly RequestSample[], dropped: number) => void>();
   const traffic = TrafficCells.memory(1);
   const source: AdminSource = {
-    settings: loaded.settings,
+    settings: made?.world.settings ?? loaded.settings,
     inForce: loaded.sources,
     registry: (await loadCatalogue()).middlewares,
     version: "1.2.3",
@@ -47,8 +54,8 @@ export async function openSite({ flags = [], yaml = {}, certificates = [], serve
     onRequests: (hear) => listen(requestHearers, hear),
     onReport: (hear) => listen(reportHearers, hear),
   };
-  const assets = new Map([["index.html", Buffer.from("<title>Waybill</title>")]]);
-  const server = createServer(createPages(source, async () => assets));
+  const word = new Map([["index.html", Buffer.from("<title>Waybill</title>")]]);
+  const server = createServer(createPages(source, options.assets ?? (async () => word)));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
