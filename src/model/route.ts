@@ -13,6 +13,8 @@ export interface Route {
   /** Name of the TLS options its hosts must have been connected with (421 otherwise); undefined without TLS. */
   readonly tlsOptions: string | undefined;
   readonly accessLog: boolean;
+  /** Share of the requests; undefined for that of the settings. */
+  readonly accessLogSampleRate?: number | undefined;
   readonly metrics: boolean;
   readonly tracing: boolean;
   /**
