@@ -63,7 +63,7 @@ export class DataPlane {
       tail: this.#tail,
       tracer,
     });
-    this.#gateway = new HttpGateway(NO_ROUTES, this.#observer);
+    this.#gateway = new HttpGateway(NO_ROUTES, this.#observer, this.#limits);
     this.#state = {
       terminating: false,
       terminatingStatus: settings.ping?.terminatingStatusCode ?? 503,

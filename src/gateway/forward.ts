@@ -1,11 +1,10 @@
-import type { Duplex } from "node:stream";
 import type { BodySource } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import { areHeaders, type Headers } from "../model/headers.ts";
 import type { RetryPolicy } from "../model/middleware.ts";
 import type { Leaf, Server } from "../model/service.ts";
-import type { UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
+import type { TunnelEnd, UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
 import { appendForwardedFor } from "../wire/forwarded.ts";
 import { limitBody } from "./body-limit.ts";
 import { InnerClient } from "./call.ts";
@@ -156,7 +155,7 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     respond(exchange, this.#gateway);
   }
 
-  switched(headers: Headers, stream: Duplex, early: Buffer): void {
+  switched(headers: Headers, end: TunnelEnd, early: Buffer): void {
     const exchange = this.#exchange;
     exchange.repliedAtMs = performance.now();
     this.#leaf.done?.(exchange, this.#server!, exchange.repliedAtMs - exchange.sentAtMs, 101, undefined);
@@ -164,7 +163,7 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     exchange.status = 101;
     exchange.originStatus = 101;
     exchange.replyHeaders = headers;
-    tunnel(exchange, stream, early, this.#gateway);
+    tunnel(exchange, end, early, this.#gateway);
   }
 
   failed(fault: Fault, detail: string, reused: boolean, requestSent: boolean): void {

@@ -1,3 +1,4 @@
+import type { TimeLimits } from "../lib/time-limits.ts";
 import type { Gateway } from "../model/client.ts";
 import type { Connection, Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
@@ -21,14 +22,16 @@ export interface Observer {
 /** The gateway of one thread: the table in force, and what is counted over all requests. */
 export class HttpGateway implements Gateway {
   readonly observer: Observer;
+  readonly limits: TimeLimits;
   readonly retries: RetryBudget;
   table: RouteTable;
   /** Requests under way, tunnels included. */
   active: number;
 
-  constructor(table: RouteTable, observer: Observer) {
+  constructor(table: RouteTable, observer: Observer, limits: TimeLimits) {
     this.table = table;
     this.observer = observer;
+    this.limits = limits;
     this.retries = new RetryBudget();
     this.active = 0;
   }

@@ -1,37 +1,44 @@
 import type { Duplex } from "node:stream";
+import type { Timed } from "../lib/time-limits.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
+import type { ByteTaker, TunnelEnd } from "../model/upstream.ts";
 import type { HttpGateway } from "./gateway.ts";
 
 const TUNNEL_IDLE_MS = 60 * 60 * 1000;
 
 /** The server has really switched protocols: from here on bytes are carried both ways, and nothing is understood. */
-export function tunnel(exchange: Exchange, server: Duplex, early: Buffer, gateway: HttpGateway): void {
+export function tunnel(exchange: Exchange, end: TunnelEnd, early: Buffer, gateway: HttpGateway): void {
   if (exchange.clientLeft) {
-    server.destroy();
+    end.stream.destroy();
     return;
   }
   const client = exchange.client.takeOver(exchange);
-  new Tunnel(exchange, client, server, gateway).start(early);
+  new Tunnel(exchange, client, end, gateway).start(early);
 }
 
 /** Two streams, each the other's end. Half-closes are passed on; a stream that fails takes the other with it. */
-class Tunnel {
+class Tunnel implements ByteTaker, Timed {
+  limitAtMs: number;
+  limitIndex: number;
   readonly #exchange: Exchange;
   readonly #client: Duplex;
+  readonly #end: TunnelEnd;
   readonly #server: Duplex;
   readonly #gateway: HttpGateway;
-  readonly #idle: NodeJS.Timeout | undefined;
+  readonly #idleMs: number;
   #open: boolean;
 
-  constructor(exchange: Exchange, client: Duplex, server: Duplex, gateway: HttpGateway) {
+  constructor(exchange: Exchange, client: Duplex, end: TunnelEnd, gateway: HttpGateway) {
     this.#exchange = exchange;
     this.#client = client;
-    this.#server = server;
+    this.#end = end;
+    this.#server = end.stream;
     this.#gateway = gateway;
-    const idleMs = exchange.connection.tunnelIdleMs ?? TUNNEL_IDLE_MS;
-    this.#idle = idleMs === 0 ? undefined : setTimeout(() => this.#close(), idleMs).unref();
+    this.#idleMs = (exchange.connection.tunnelIdleMs ?? TUNNEL_IDLE_MS) || Number.POSITIVE_INFINITY;
     this.#open = true;
+    this.limitAtMs = 0;
+    this.limitIndex = -1;
   }
 
   start(early: Buffer): void {
@@ -41,37 +48,47 @@ class Tunnel {
       cancel: () => this.#close(),
       over: this.#exchange.call?.over?.bind(this.#exchange.call) ?? (() => {}),
     };
-    if (early.length > 0) this.#toClient(early);
-    server.on("data", (chunk: Buffer) => this.#toClient(chunk));
-    client.on("data", (chunk: Buffer) => this.#toServer(chunk));
-    server.on("drain", () => client.resume());
+    this.#moved();
+    this.#gateway.limits.add(this);
+    this.#end.readInto(this);
+    client.on("data", this.#toServer);
     client.on("drain", () => server.resume());
+    server.on("drain", () => client.resume());
     server.on("end", () => client.end());
     client.on("end", () => server.end());
     for (const stream of [client, server]) {
       stream.on("error", () => this.#close());
       stream.on("close", () => this.#closed());
     }
-    server.resume();
     client.resume();
+    if (early.length === 0 || this.take(early)) server.resume();
   }
 
-  #toClient(chunk: Buffer): void {
-    this.#exchange.replyBytes += chunk.length;
-    this.#idle?.refresh();
-    if (!this.#client.write(chunk)) this.#server.pause();
+  #moved(): void {
+    this.limitAtMs = this.#gateway.limits.nowMs + this.#idleMs;
   }
 
-  #toServer(chunk: Buffer): void {
+  /** From the server to the client. */
+  take(bytes: Buffer): boolean {
+    this.#exchange.replyBytes += bytes.length;
+    this.#moved();
+    return this.#client.write(bytes);
+  }
+
+  readonly #toServer = (chunk: Buffer): void => {
     this.#exchange.requestBytes += chunk.length;
-    this.#idle?.refresh();
+    this.#moved();
     if (!this.#server.write(chunk)) this.#client.pause();
-  }
+  };
 
   // A stream closes after both its halves ended, or at once when it is destroyed: then the other has nobody to talk to.
   #closed(): void {
     if (this.#client.destroyed && this.#server.destroyed) this.#done();
     else if (!this.#client.writableEnded || !this.#server.writableEnded) this.#close();
+  }
+
+  timedOut(): void {
+    this.#close();
   }
 
   #close(): void {
@@ -83,7 +100,7 @@ class Tunnel {
   #done(): void {
     if (!this.#open) return;
     this.#open = false;
-    clearTimeout(this.#idle);
+    this.#gateway.limits.remove(this);
     if (this.#exchange.fault === FAULTS["client-gone"]) this.#exchange.fault = undefined;
     this.#gateway.done(this.#exchange);
   }

@@ -21,9 +21,21 @@ export interface UpstreamEvents {
   /** Headers are without hop-by-hop ones. The body does not flow before `flow` is called. */
   replied(status: number, headers: Headers, body: BodySource): void;
   /** A real 101 to an upgrade that was asked for. `early` holds what the server sent after its head. */
-  switched(headers: Headers, stream: Duplex, early: Buffer): void;
+  switched(headers: Headers, end: TunnelEnd, early: Buffer): void;
   /** No reply will come. `requestSent`: whether any byte of the request may have reached the application. */
   failed(fault: Fault, detail: string, reused: boolean, requestSent: boolean): void;
+}
+
+/** The server's end of a tunnel. Nothing is read before `stream.resume()`. */
+export interface TunnelEnd {
+  readonly stream: Duplex;
+  /** Its bytes go to the taker, and not to listeners of `data`. */
+  readInto(taker: ByteTaker): void;
+}
+
+export interface ByteTaker {
+  /** The bytes are the taker's from now on. False: no more come before `stream.resume()`. */
+  take(bytes: Buffer): boolean;
 }
 
 export interface UpstreamCall {

@@ -5,7 +5,7 @@ import { type BodySink, type BodySource, NO_BODY } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import type { Server } from "../model/service.ts";
-import type { UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
+import type { ByteTaker, TunnelEnd, UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
 import { BAD, ChunkedDecoder, DATA, END } from "../wire/chunked.ts";
 import { HeadBuffer } from "../wire/head-buffer.ts";
 import { parseReplyHead, type ReplyHead } from "../wire/reply-head.ts";
@@ -14,20 +14,25 @@ import { requestText } from "./request-text.ts";
 import type { Transport } from "./transport.ts";
 
 const INTERIM_MAX = 32;
+const KEEP_ALIVE_DELAY_MS = 60_000;
+// One for all, and what is read is copied: messages are small, and a buffer for each of a thousand connections would
+// be out of the caches whenever it is wanted.
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+const EMPTY = Buffer.alloc(0);
 
 /**
  * A request to switch protocols. It has a connection of its own, which is never used for anything else: after a real
  * 101 it is given away as a tunnel, after any other reply it is closed.
  */
-export class UpgradeCall implements UpstreamCall, BodySource, Timed {
+export class UpgradeCall implements UpstreamCall, TunnelEnd, BodySource, Timed {
   limitAtMs: number;
   limitIndex: number;
   length: number;
+  readonly stream: Socket;
   readonly #exchange: Exchange;
   readonly #server: Server;
   readonly #events: UpstreamEvents;
   readonly #transport: Transport;
-  readonly #socket: Socket;
   readonly #head: HeadBuffer;
   #connected: boolean;
   #interims: number;
@@ -35,6 +40,9 @@ export class UpgradeCall implements UpstreamCall, BodySource, Timed {
   #left: number;
   #chunks: ChunkedDecoder | undefined;
   #sink: BodySink | undefined;
+  /** Of the body, until it flows or flows on. */
+  #rest: Buffer;
+  #taker: ByteTaker | undefined;
   #ended: boolean;
   #over: boolean;
 
@@ -50,6 +58,8 @@ export class UpgradeCall implements UpstreamCall, BodySource, Timed {
     this.#left = 0;
     this.#chunks = undefined;
     this.#sink = undefined;
+    this.#rest = EMPTY;
+    this.#taker = undefined;
     this.#ended = false;
     this.#over = false;
     this.length = -1;
@@ -57,49 +67,76 @@ export class UpgradeCall implements UpstreamCall, BodySource, Timed {
     const connectMs = exchange.leaf?.limits?.connectMs || transport.connectMs;
     this.limitAtMs = connectMs === 0 ? Number.POSITIVE_INFINITY : transport.limits.nowMs + connectMs;
     transport.limits.add(this);
-    this.#socket = this.#open();
+    this.stream = this.#open();
   }
 
   #open(): Socket {
-    const { spec } = this.#server;
-    const secure = spec.scheme === "https";
-    const socket = secure
-      ? connectTls({
-          ...tlsOptions(this.#transport.tls, spec),
-          ALPNProtocols: ["http/1.1"],
-        })
-      : connectNet({ ...whereTo(spec), allowHalfOpen: true });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 60_000);
+    const secure = this.#server.spec.scheme === "https";
+    const socket = secure ? this.#openTls() : this.#openPlain();
     socket.on(secure ? "secureConnect" : "connect", this.#onConnect);
-    socket.on("data", this.#onData);
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
     socket.on("close", this.#onClose);
     return socket;
   }
 
+  #openPlain(): Socket {
+    return connectNet({
+      ...whereTo(this.#server.spec),
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+      onread: {
+        buffer: READ_BUFFER,
+        callback: (length, buffer) => {
+          const bytes = Buffer.allocUnsafe(length);
+          (buffer as Buffer).copy(bytes, 0, 0, length);
+          return this.#read(bytes);
+        },
+      },
+    });
+  }
+
+  #openTls(): Socket {
+    const options = tlsOptions(this.#transport.tls, this.#server.spec);
+    const socket = connectTls({ ...options, ALPNProtocols: ["http/1.1"] });
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
+    socket.on("data", (chunk: Buffer) => {
+      if (!this.#read(chunk)) socket.pause();
+    });
+    return socket;
+  }
+
+  readInto(taker: ByteTaker): void {
+    this.#taker = taker;
+  }
+
+  /** False: read no more for now. */
+  #read(bytes: Buffer): boolean {
+    return this.#taker === undefined ? this.#take(bytes) : this.#taker.take(bytes);
+  }
+
   readonly #onConnect = (): void => {
     this.#connected = true;
     this.#exchange.sentAtMs = performance.now();
     this.#limitIn(this.#transport.headerMs);
-    this.#socket.write(requestText(this.#exchange, this.#server, 0), "latin1");
+    this.stream.write(requestText(this.#exchange, this.#server, 0), "latin1");
   };
 
   #limitIn(ms: number): void {
     this.limitAtMs = ms === 0 ? Number.POSITIVE_INFINITY : this.#transport.limits.nowMs + ms;
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    if (this.#over) return;
-    if (this.#reply !== undefined) {
-      this.#limitIn(this.#transport.idleReadMs);
-      return this.#takeBody(chunk);
-    }
+  #take(chunk: Buffer): boolean {
+    if (this.#over) return true;
+    if (this.#reply !== undefined) return this.#takeBody(chunk);
     const from = this.#head.length;
     this.#head.add(chunk);
     this.#takeHead(from);
-  };
+    return true;
+  }
 
   #takeHead(from: number): void {
     const bytes = this.#head.bytes();
@@ -134,13 +171,12 @@ export class UpgradeCall implements UpstreamCall, BodySource, Timed {
     }
     this.#over = true;
     this.#transport.limits.remove(this);
-    const socket = this.#socket;
+    const socket = this.stream;
     socket.pause();
-    socket.off("data", this.#onData);
     socket.off("end", this.#onEnd);
     socket.off("close", this.#onClose);
     // The error listener stays: a socket without one takes the process down.
-    this.#events.switched(reply.headers, socket, Buffer.from(rest));
+    this.#events.switched(reply.headers, this, rest);
   }
 
   /** The server did not switch: its answer goes back as any other reply. */
@@ -150,33 +186,44 @@ export class UpgradeCall implements UpstreamCall, BodySource, Timed {
     this.length = bodiless ? 0 : reply.chunked ? -1 : reply.contentLength;
     this.#left = this.length < 0 ? Number.POSITIVE_INFINITY : this.length;
     if (reply.chunked) this.#chunks = new ChunkedDecoder();
-    this.#socket.pause();
-    if (rest.length > 0) this.#socket.unshift(Buffer.from(rest));
+    this.#rest = rest;
+    this.#stall();
     this.#events.replied(reply.status, reply.headers, bodiless ? NO_BODY : this);
     if (bodiless) this.#close();
   }
 
-  #takeBody(chunk: Buffer): void {
+  /** The server is not blamed for what the client does not take. */
+  #stall(): false {
+    this.limitAtMs = Number.POSITIVE_INFINITY;
+    this.stream.pause();
+    return false;
+  }
+
+  #takeBody(chunk: Buffer): boolean {
+    this.#limitIn(this.#transport.idleReadMs);
     const sink = this.#sink!;
     if (this.#chunks !== undefined) return this.#takeChunks(chunk, this.#chunks, sink);
     const wanted = chunk.length > this.#left ? chunk.subarray(0, this.#left) : chunk;
     this.#left -= wanted.length;
-    if (!sink.data(wanted)) this.#socket.pause();
+    const ready = sink.data(wanted);
     if (this.#left === 0) this.#finish(sink, undefined);
+    return ready || this.#stall();
   }
 
-  #takeChunks(chunk: Buffer, chunks: ChunkedDecoder, sink: BodySink): void {
+  #takeChunks(chunk: Buffer, chunks: ChunkedDecoder, sink: BodySink): boolean {
     for (let at = 0; !this.#over; ) {
       const found = chunks.next(chunk, at);
       at = chunks.at;
       if (found === DATA) {
-        if (!sink.data(chunk.subarray(chunks.dataStart, chunks.dataEnd))) this.#socket.pause();
-      } else if (found === END) return this.#finish(sink, chunks.trailers);
-      else {
-        if (found === BAD) this.#fail(FAULTS["bad-reply"], "chunk");
-        return;
+        if (sink.data(chunk.subarray(chunks.dataStart, chunks.dataEnd))) continue;
+        this.#rest = chunk.subarray(at);
+        return this.#stall();
       }
+      if (found === END) this.#finish(sink, chunks.trailers);
+      else if (found === BAD) this.#fail(FAULTS["bad-reply"], "chunk");
+      return true;
     }
+    return true;
   }
 
   #finish(sink: BodySink, trailers: string[] | undefined): void {
@@ -187,11 +234,15 @@ export class UpgradeCall implements UpstreamCall, BodySource, Timed {
   flow(sink: BodySink): void {
     this.#sink = sink;
     if (this.#ended) sink.fail(FAULTS["upstream-truncated"]);
-    else this.#socket.resume();
+    else this.resume();
   }
 
   resume(): void {
-    this.#socket.resume();
+    if (this.#over) return;
+    const rest = this.#rest;
+    this.#rest = EMPTY;
+    this.#limitIn(this.#transport.idleReadMs);
+    if (rest.length === 0 || this.#takeBody(rest)) this.stream.resume();
   }
 
   cancel(): void {
@@ -233,6 +284,6 @@ export class UpgradeCall implements UpstreamCall, BodySource, Timed {
   #close(): void {
     this.#over = true;
     this.#transport.limits.remove(this);
-    this.#socket.destroy();
+    this.stream.destroy();
   }
 }

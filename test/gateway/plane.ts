@@ -128,7 +128,7 @@ export class Plane {
       refused: (connection, fault, detail) => this.refused.push({ connection, fault, detail }),
       failed: (_exchange, error) => this.errors.push(error),
     };
-    this.gateway = new HttpGateway(table, observer);
+    this.gateway = new HttpGateway(table, observer, this.limits);
     this.entryPoint = new EntryPoint({
       name: "web",
       settings: this.settings,

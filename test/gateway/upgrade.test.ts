@@ -143,6 +143,53 @@ test("WS-07 a stalled reader holds the writer back", async () => {
   client.destroy();
 });
 
+test("WS-07 many tunnels at once carry their own bytes, whole and in order, past readers that stall", async () => {
+  const backend = echo();
+  const plane = await planeTo(backend);
+  const block = 300_000;
+  const one = async (letter: string) => {
+    const client = connect(plane.port, "127.0.0.1");
+    client.write(UPGRADE);
+    await once(client, "data");
+    let back = "";
+    client.on("data", (chunk: Buffer) => {
+      back += chunk.toString("latin1");
+      client.pause();
+      setTimeout(() => client.resume(), 1);
+    });
+    for (let i = 0; i < 3; i++) client.write(letter.repeat(block) + i);
+    while (back.length < 3 * (block + 1)) await once(client, "data");
+    client.destroy();
+    return back;
+  };
+  const letters = [..."abcdefgh"];
+  const texts = await Promise.all(letters.map(one));
+  for (const [i, letter] of letters.entries()) {
+    const whole = letter.repeat(block);
+    assert.ok(texts[i] === `${whole}0${whole}1${whole}2`, `the bytes of ${letter}`);
+  }
+});
+
+test("WS-06 a long chunked answer to an upgrade comes whole to a slow reader", async () => {
+  const chunk = `4e20\r\n${"x".repeat(20_000)}\r\n`;
+  const backend = new RawBackend((socket) => {
+    socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    socket.write(`${chunk.repeat(200)}0\r\n\r\n`);
+  });
+  const plane = await planeTo(backend);
+  const client = connect(plane.port, "127.0.0.1");
+  client.write(UPGRADE);
+  let text = "";
+  client.on("data", (bytes: Buffer) => {
+    text += bytes.toString("latin1");
+    client.pause();
+    setTimeout(() => client.resume(), 2);
+  });
+  while (!text.endsWith("\r\n0\r\n\r\n")) await once(client, "data");
+  client.destroy();
+  assert.equal(text.match(/x/g)!.length, 200 * 20_000);
+});
+
 test("WS-08 a tunnel survives another table and ends with the entry point", async () => {
   const plane = await planeTo(echo());
   const client = connect(plane.port, "127.0.0.1");
