@@ -14,7 +14,8 @@ export interface Outcome {
   readonly p99: number;
 }
 
-export type Load = (port: number, seconds: number) => Promise<Outcome>;
+/** `begun` is called when everything is open that stays open, and what is measured begins. */
+export type Load = (port: number, seconds: number, begun: () => void) => Promise<Outcome>;
 
 export const LOAD_CORE = "1";
 export const DIR = join(tmpdir(), "waybill-bench");
@@ -98,24 +99,21 @@ async function h2load(url: string, seconds: number, how: readonly string[]): Pro
   return { requests: Number(counts[1]), failed: Number(counts[3]), p50: quantile(0.5), p99: quantile(0.99) };
 }
 
-/** Messages over WebSockets, each echoed before the next. `begun` is called when all connections are open. */
-export async function webSockets(
-  port: number,
-  connections: number,
-  seconds: number,
-  begun: () => void,
-): Promise<number> {
-  const script = join(import.meta.dirname, "websockets.ts");
-  const args = ["-c", LOAD_CORE, process.execPath, script, String(port), String(connections)];
-  const child = spawn("taskset", [...args, String(seconds * 1000)], { stdio: ["pipe", "pipe", "inherit"] });
-  let said = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    said += chunk;
-    if (said !== "ready\n") return;
-    begun();
-    child.stdin.write("go");
-  });
-  const [code] = (await once(child, "exit")) as [number | null];
-  if (code !== 0) throw new Error("the WebSockets could not be opened");
-  return Number(said.split("\n")[1]);
+/** Messages over WebSockets, each echoed before the next. */
+export function webSockets(connections: number): Load {
+  return async (port, seconds, begun) => {
+    const script = join(import.meta.dirname, "websockets.ts");
+    const args = ["-c", LOAD_CORE, process.execPath, script, String(port), String(connections)];
+    const child = spawn("taskset", [...args, String(seconds * 1000)], { stdio: ["pipe", "pipe", "inherit"] });
+    let said = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      said += chunk;
+      if (said !== "ready\n") return;
+      begun();
+      child.stdin.write("go");
+    });
+    const [code] = (await once(child, "exit")) as [number | null];
+    if (code !== 0) throw new Error("the WebSockets could not be opened");
+    return { requests: Number(said.split("\n")[1]), failed: 0, p50: Number.NaN, p99: Number.NaN };
+  };
 }

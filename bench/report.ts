@@ -42,6 +42,11 @@ function cell({ unit, ratio }: Table, row: ReadonlyMap<string, number>, name: st
   return `${text}${unit === "" ? "" : ` ${unit}`}${beside}`;
 }
 
+/** Each row's number of one column in parts of another's. */
+export function asRatios({ rows }: Table, name: string, base: string): [string, Map<string, number>][] {
+  return [...rows].map(([row, cells]) => [row, new Map([[name, cells.get(name)! / cells.get(base)!]])]);
+}
+
 /** One line a run, so that runs can be compared by a program. */
 export function remember(
   root: string,

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { atRate, DIR, http2, LOAD_CORE, type Load, type Outcome, webSockets, wrk } from "./loads.ts";
@@ -11,14 +11,14 @@ import {
   pinned,
   startWaybill,
 } from "./proxies.ts";
-import { asMarkdown, makeTable, put, remember, type Table, writeResults } from "./report.ts";
+import { asMarkdown, asRatios, makeTable, put, remember, type Table, writeResults } from "./report.ts";
 
 /**
  * Waybill beside other proxies in one run: each pinned to one core, generator and server on the other. All of them run
  * all the time and are asked in turn, several short rounds each, of which the median counts: what else the machine
  * does then meets all of them alike. `npm run bench -- [--seconds 2] [--rounds 3] [--quick] [--against commit]`.
  * `--quick` leaves out what takes long; with `--against` another commit's Waybill is asked as well, and only nginx
- * beside it, and nothing is written down.
+ * beside them, the ratio of the two is printed, and nothing is written down.
  */
 
 const ROOT = join(import.meta.dirname, "..");
@@ -77,8 +77,10 @@ interface Measured extends Outcome {
 }
 
 async function measure({ port, child, name }: Running, load: Load): Promise<Measured> {
-  const before = cpuMicros(child.pid!);
-  const outcome = await load(port, seconds);
+  let before = cpuMicros(child.pid!);
+  const outcome = await load(port, seconds, () => {
+    before = cpuMicros(child.pid!);
+  });
   if (outcome.failed > 0) console.error(`${name}: ${outcome.failed} of ${outcome.requests} failed`);
   return { ...outcome, cpuUs: (cpuMicros(child.pid!) - before) / Math.max(1, outcome.requests) };
 }
@@ -122,12 +124,9 @@ async function compareLatency(running: readonly Running[]): Promise<void> {
 }
 
 async function compareWebSockets(running: readonly Running[]): Promise<void> {
-  for (const { name, port, child } of running) {
-    let before = 0;
-    const begun = () => (before = cpuMicros(child.pid!));
-    const count = await webSockets(port, 1000, seconds * 2, begun);
-    put(messages, "echo of 128 B", name, (cpuMicros(child.pid!) - before) / count);
-  }
+  await takeTurns(running, webSockets(1000), (proxy, measured) => {
+    put(messages, "echo of 128 B", proxy, medianOf(measured, "cpuUs"));
+  });
 }
 
 /** On fresh processes: after a load the memory that it needed would be used again. */
@@ -171,20 +170,13 @@ async function compareScale(): Promise<void> {
 }
 
 /** A copy of the project as it was at a commit, with today's packages. */
-function checkOut(commit: string): string {
-  const root = join(DIR, `at-${commit}`);
-  if (existsSync(root)) removeCheckOut(root);
-  execFileSync("git", ["worktree", "add", "--force", "--detach", root, commit], {
-    cwd: ROOT,
-    stdio: "ignore",
-  });
+function copyOf(commit: string): string {
+  const root = join(DIR, `at-${git("rev-parse", "--short", commit)}`);
+  rmSync(root, { recursive: true, force: true });
+  mkdirSync(root, { recursive: true });
+  execFileSync("sh", ["-c", 'git archive "$1" | tar -x -C "$2"', "sh", commit, root], { cwd: ROOT });
   symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
   return root;
-}
-
-function removeCheckOut(root: string): void {
-  rmSync(root, { recursive: true, force: true });
-  execFileSync("git", ["worktree", "prune"], { cwd: ROOT, stdio: "ignore" });
 }
 
 const git = (...args: string[]) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim();
@@ -200,19 +192,18 @@ async function compareAll(list: readonly ProxyUnderTest[]): Promise<void> {
   const running = await start(list);
   try {
     await compareRequests(running);
-    if (against !== undefined) return;
     await compareLatency(running);
     await compareWebSockets(running);
   } finally {
     for (const { child } of running) await stop(child);
   }
-  if (has("--quick")) return;
+  if (has("--quick") || against !== undefined) return;
   await compareIdle(list);
   await compareScale();
 }
 
 const backend = pinned(LOAD_CORE, process.execPath, [join(ROOT, "bench/backend.ts"), String(BACKEND_PORT)]);
-const other = against === undefined ? undefined : checkOut(against);
+const other = against === undefined ? undefined : copyOf(against);
 try {
   await listens(BACKEND_PORT);
   const ours = [{ name: "Waybill", root: ROOT }];
@@ -234,11 +225,15 @@ asked in turn, ${rounds} rounds of ${seconds} s, of which the median counts. 64 
 run. \`npm run bench\` repeats it; \`history.jsonl\` has every run for programs.`;
   const measured = tables.filter(({ rows }) => rows.size > 0);
   for (const table of measured) console.log(asMarkdown(table));
+  if (against !== undefined) {
+    const less = [cpu, latency, messages].map((table) => asRatios(table, "Waybill", `Waybill at ${against}`));
+    console.log(asMarkdown({ ...makeTable(`Now, in parts of ${against}`, ""), rows: new Map(less.flat()) }));
+  }
   if (other === undefined && !has("--quick")) {
     writeResults(ROOT, intro, measured, remarksOf(join(ROOT, "bench/RESULTS.md")));
     remember(ROOT, { date, commit: git("rev-parse", "HEAD"), machine, versions, seconds, rounds }, measured);
   }
 } finally {
   await stop(backend);
-  if (other !== undefined) removeCheckOut(other);
+  if (other !== undefined) rmSync(other, { recursive: true, force: true });
 }
