@@ -85,15 +85,13 @@ test("keepAliveMaxTime: an old connection is closed with the reply that it is ca
 test("SL-03 bodyRateMin: a body that arrives too slowly after its first ten seconds is 408", {
   timeout: 30_000,
 }, async (t) => {
-  const slow = await plane(
-    timeoutsOf({ bodyRateMin: "1000", bodyIdleTimeout: "0" }),
-    new RawBackend(() => {}),
-  );
+  const silent = new RawBackend(() => {});
+  const slow = await plane(timeoutsOf({ bodyRateMin: "1000", bodyIdleTimeout: "0" }), silent);
   const client = connect(slow.port, "127.0.0.1");
   // Enough for the default rate, and not for this one.
   client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n${"x".repeat(5000)}`);
   const answer = once(client, "data");
-  await wait(30);
+  while (silent.text.length < 5000) await wait(5);
   // The clock of the limits, eleven seconds later.
   const now = performance.now.bind(performance);
   t.mock.method(performance, "now", () => now() + 11_000);
@@ -106,7 +104,8 @@ test("SL-03 bodyRateMin: a body that arrives too slowly after its first ten seco
 test("SL-03 bodyRateMin: the time in which the server takes nothing is not the client's", {
   timeout: 30_000,
 }, async (t) => {
-  const lazy = new RawBackend((socket) => socket.pause());
+  let isLazy = true;
+  const lazy = new RawBackend((socket) => void (isLazy && socket.pause()));
   const { port, done } = await plane(timeoutsOf({ bodyRateMin: "100000000" }), lazy);
   const client = connect(port, "127.0.0.1");
   client.on("error", () => {});
@@ -117,8 +116,9 @@ test("SL-03 bodyRateMin: the time in which the server takes nothing is not the c
   const now = performance.now.bind(performance);
   t.mock.method(performance, "now", () => now() + 11_000);
   await wait(50);
+  isLazy = false;
   lazy.sockets[0]!.resume();
-  await wait(50);
+  while (done.length === 0 && lazy.text.length < 20e6) await wait(20);
   assert.equal(done.length, 0);
   client.destroy();
 });
