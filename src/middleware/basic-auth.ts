@@ -1,11 +1,12 @@
 import { KnownLogins } from "../lib/known-logins.ts";
 import { dummyLike, type PasswordHash, passwordWork, verifyPassword } from "../lib/password.ts";
 import { readUsers } from "../lib/user-list.ts";
-import { type Exchange, type Reply, reply } from "../model/exchange.ts";
+import type { Exchange, Reply } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
-import { getHeader, headerText, isHeaderName, removeAliases, removeHeader } from "../model/headers.ts";
+import { getHeader } from "../model/headers.ts";
+import { askForLogin, checkLogins, loginOptions, quotedRealm, welcome } from "../model/logins.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
-import { bool, text } from "../schema/kinds.ts";
+import { text } from "../schema/kinds.ts";
 import { list } from "../schema/option.ts";
 
 // Beyond this many passwords being tried at once an attacker is at work, and the others must not wait for them.
@@ -30,23 +31,13 @@ export default middleware({
       secret: true,
       example: "admin:$2y$05$GqS2mlGBaBlDVMmGMXDMCuJdUnsoy6E1fA2FcYSoz5yR5VIcjzXd6",
     }),
-    usersFile: text({ doc: "File with one user a line.", default: "" }),
-    realm: text({ doc: "What the browser shows when it asks for the password.", default: "traefik" }),
-    headerField: text({
-      doc: "Header that tells the application who it is.",
-      default: "",
-      example: "X-User",
-    }),
-    removeHeader: bool({ doc: "Keep the Authorization header from the application.", default: "false" }),
+    ...loginOptions,
   },
 
-  check({ users, usersFile, realm, headerField }, problem) {
-    if (users.length === 0 && usersFile === "")
-      problem("users", "must name at least one user, or usersFile a file");
-    const read = readUsers(users);
+  check(options, problem) {
+    checkLogins(options, problem);
+    const read = readUsers(options.users);
     if (typeof read === "string") problem("users", read);
-    if (/[^\x20-\x7e]/.test(realm)) problem("realm", "must be printable ASCII");
-    if (headerField !== "" && !isHeaderName(headerField)) problem("headerField", "must be a header name");
   },
 
   sharedBytes: () => KnownLogins.bytes,
@@ -65,17 +56,7 @@ export default middleware({
       "Requests refused for a missing or wrong password.",
     );
     const trying = new Map<string, Promise<boolean>>();
-    const refusal = reply(
-      401,
-      "basicAuth",
-      [
-        "WWW-Authenticate",
-        `Basic realm="${options.realm.replace(/["\\]/g, "\\$&")}"`,
-        "Content-Type",
-        "text/plain",
-      ],
-      "401 Unauthorized\n",
-    );
+    const refusal = askForLogin("basicAuth", `Basic realm=${quotedRealm(options.realm)}`);
 
     return {
       onRequest(exchange) {
@@ -84,7 +65,7 @@ export default middleware({
         exchange.username = login.user;
         const hash = users.get(login.user);
         const key = known.keyOf(login.user, hash?.text ?? "", login.password);
-        if (hash !== undefined && known.has(key)) return welcome(exchange, login.user);
+        if (hash !== undefined && known.has(key)) return welcome(exchange, login.user, options);
         return tryPassword(exchange, login, hash, key);
       },
     };
@@ -106,21 +87,12 @@ export default middleware({
       const isRight = (await attempt) && hash !== undefined;
       if (!isRight) return refuse();
       known.add(key);
-      return welcome(exchange, user);
+      return welcome(exchange, user, options);
     }
 
     function refuse(): Outcome {
       failures.add(1);
       return refusal;
-    }
-
-    function welcome(exchange: Exchange, user: string): undefined {
-      if (options.headerField !== "") {
-        removeAliases(exchange.headers, options.headerField.toLowerCase());
-        exchange.headers.push(options.headerField, headerText(user));
-      }
-      if (options.removeHeader) removeHeader(exchange.headers, "authorization");
-      return undefined;
     }
   },
 });

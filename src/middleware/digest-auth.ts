@@ -1,9 +1,11 @@
 import { createHmac, hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { SharedTable } from "../lib/shared-table.ts";
-import { type Exchange, reply } from "../model/exchange.ts";
-import { getHeader, headerText, isHeaderName, removeAliases, removeHeader } from "../model/headers.ts";
+import { readDigestUsers } from "../lib/user-list.ts";
+import type { Exchange } from "../model/exchange.ts";
+import { getHeader } from "../model/headers.ts";
+import { askForLogin, checkLogins, loginOptions, quotedRealm, welcome } from "../model/logins.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
-import { bool, text } from "../schema/kinds.ts";
+import { text } from "../schema/kinds.ts";
 import { list } from "../schema/option.ts";
 
 const SLOTS = 8192;
@@ -22,34 +24,25 @@ export default middleware({
       secret: true,
       example: "test:traefik:a2688e031edb4be6a3797f3882655c05",
     }),
-    usersFile: text({ doc: "File with one user a line.", default: "" }),
-    realm: text({ doc: "What the browser shows when it asks for the password.", default: "traefik" }),
-    headerField: text({
-      doc: "Header that tells the application who it is.",
-      default: "",
-      example: "X-User",
-    }),
-    removeHeader: bool({ doc: "Keep the Authorization header from the application.", default: "false" }),
+    ...loginOptions,
   },
 
-  check({ users, usersFile, realm, headerField }, problem) {
-    if (users.length === 0 && usersFile === "")
-      problem("users", "must name at least one user, or usersFile a file");
-    const read = readUsers(users, realm);
+  check(options, problem) {
+    checkLogins(options, problem);
+    const { users, realm } = options;
+    const read = readDigestUsers(users, realm);
     if (typeof read === "string") problem("users", read);
     else if (users.length > 0 && read.size === 0)
       problem("users", `names nobody of the realm ${JSON.stringify(realm)}`);
-    if (/[^\x20-\x7e]/.test(realm)) problem("realm", "must be printable ASCII");
-    if (headerField !== "" && !isHeaderName(headerField)) problem("headerField", "must be a header name");
   },
 
   sharedBytes: () => BYTES,
 
   create(options, host) {
     const file = options.usersFile === "" ? "" : host.readFile(options.usersFile);
-    const users = readUsers([file, ...options.users], options.realm);
+    const users = readDigestUsers([file, ...options.users], options.realm);
     if (typeof users === "string") throw new Error(`digestAuth: ${users}`);
-    const realm = options.realm.replace(/["\\]/g, "\\$&");
+    const realm = quotedRealm(options.realm);
     const nonces = new Nonces(host.shared ?? new SharedArrayBuffer(BYTES), host.nowMs);
     const failures = host.counter(
       "digest_auth_failures_total",
@@ -67,29 +60,16 @@ export default middleware({
         const isRight = isExpected(given, secret ?? nobody, exchange) && secret !== undefined;
         if (!isRight || given.realm !== options.realm) return challenge(false);
         if (!nonces.use(given.nonce, given.nc)) return challenge(true);
-        return welcome(exchange, given.username);
+        return welcome(exchange, given.username, options);
       },
     };
 
     function challenge(stale: boolean): Outcome {
       if (!stale) failures.add(1);
-      const value = `Digest realm="${realm}", nonce="${nonces.make()}", opaque="${nonces.opaque}", algorithm=MD5, qop="auth"`;
-      const headers = [
-        "WWW-Authenticate",
-        stale ? `${value}, stale=TRUE` : value,
-        "Content-Type",
-        "text/plain",
-      ];
-      return reply(401, stale ? "digestAuth: stale nonce" : "digestAuth", headers, "401 Unauthorized\n");
-    }
-
-    function welcome(exchange: Exchange, user: string): undefined {
-      if (options.headerField !== "") {
-        removeAliases(exchange.headers, options.headerField.toLowerCase());
-        exchange.headers.push(options.headerField, headerText(user));
-      }
-      if (options.removeHeader) removeHeader(exchange.headers, "authorization");
-      return undefined;
+      const value = `Digest realm=${realm}, nonce="${nonces.make()}", opaque="${nonces.opaque}", algorithm=MD5, qop="auth"`;
+      return stale
+        ? askForLogin("digestAuth: stale nonce", `${value}, stale=TRUE`)
+        : askForLogin("digestAuth", value);
     }
   },
 });
@@ -201,20 +181,4 @@ class Nonces {
   #nowS(): number {
     return Math.floor(this.#nowMs() / 1000);
   }
-}
-
-/** Name to the hash of name, realm and password. A text is returned that says what is wrong. */
-function readUsers(texts: readonly string[], realm: string): Map<string, string> | string {
-  const users = new Map<string, string>();
-  for (const line of texts.flatMap((entry) => entry.split("\n"))) {
-    const entry = line.trim();
-    if (entry === "" || entry.startsWith("#")) continue;
-    const [name, itsRealm, digest, ...rest] = entry.split(":");
-    if (digest === undefined || rest.length > 0)
-      return `must be name:realm:hash, found ${JSON.stringify(name)} and ${entry.split(":").length - 1} colons`;
-    if (!/^[0-9a-f]{32}$/i.test(digest))
-      return `has a user ${JSON.stringify(name)} whose hash is not 32 hexadecimal digits; make it with htdigest`;
-    if (itsRealm === realm) users.set(name!, digest.toLowerCase());
-  }
-  return users;
 }
