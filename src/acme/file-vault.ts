@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FileLocks } from "./file-lock.ts";
@@ -44,6 +45,11 @@ export class FileVault implements Vault {
       if (isAbsent(error)) return undefined;
       throw asVaultError(error, file);
     }
+  }
+
+  // One after the other, in this thread: 30,000 small files take a third of the time that a pool of threads takes.
+  async getAll(paths: readonly string[]): Promise<readonly (Buffer | VaultError | undefined)[]> {
+    return paths.map((path) => readNow(join(this.where, path)));
   }
 
   async put(path: string, bytes: string | Buffer): Promise<void> {
@@ -101,6 +107,22 @@ export class FileVault implements Vault {
     clearInterval(this.#watching);
     await this.#presence.end();
     await this.#locks.close();
+  }
+}
+
+function readNow(file: string): Buffer | VaultError | undefined {
+  let handle: number | undefined;
+  try {
+    handle = openSync(file, "r");
+    const { mode, size } = fstatSync(handle);
+    if ((mode & OTHERS) !== 0) return permissions(file, mode, "600");
+    const bytes = Buffer.allocUnsafe(size);
+    // Once: whoever writes renames a whole file into place.
+    return bytes.subarray(0, readSync(handle, bytes));
+  } catch (error) {
+    return isAbsent(error) ? undefined : asVaultError(error, file);
+  } finally {
+    if (handle !== undefined) closeSync(handle);
   }
 }
 

@@ -68,6 +68,21 @@ export class RedisVault implements Vault {
     return kept;
   }
 
+  async getAll(paths: readonly string[]): Promise<readonly (Buffer | VaultError | undefined)[]> {
+    const keys = paths.map((path) => PREFIX + path);
+    const sealed = await this.#ask((redis) => redis.mgetBuffer(keys)).catch(() => []);
+    return Promise.all(
+      paths.map(async (path, i) => {
+        try {
+          const found = sealed[i] ?? null;
+          return found === null ? await this.get(path) : this.#seal.open(path, found);
+        } catch (error) {
+          return error as VaultError;
+        }
+      }),
+    );
+  }
+
   async put(path: string, bytes: string | Buffer): Promise<void> {
     await this.#set(path, Buffer.from(bytes));
     if (isCopied(path)) await this.#copy.put(path, bytes);

@@ -7,6 +7,8 @@ export interface Vault {
   readonly where: string;
   /** Undefined when there is nothing. Throws `VaultError` when there is something that may not be read. */
   get(path: string): Promise<Buffer | undefined>;
+  /** The same for many at once, in their order; what may not be read is its error. For the start: it may take long. */
+  getAll(paths: readonly string[]): Promise<readonly (Buffer | VaultError | undefined)[]>;
   /** Old bytes or new bytes, whatever happens meanwhile. */
   put(path: string, bytes: string | Buffer): Promise<void>;
   remove(path: string): Promise<void>;

@@ -20,6 +20,7 @@ import { Shelf } from "../../src/acme/shelf.ts";
 import type { Want } from "../../src/acme/tickets.ts";
 import { parseLegacy } from "../../src/acme/traefik-file.ts";
 import { type Vault, VaultError } from "../../src/acme/vault.ts";
+import { keepMany } from "./crowd.ts";
 import { FakeCa } from "./fake-ca.ts";
 import { kept, openShelf, recorder, resolverOptions, scratch, startAcme } from "./helpers.ts";
 import { selfSigned, until } from "./pebble.ts";
@@ -332,6 +333,36 @@ test("what a store needs on disk is known before it is opened", () => {
   assert.equal(storageOnDisk("/letsencrypt/acme.json", {}).legacyFile, "/letsencrypt/acme.json");
   assert.equal(storageOnDisk("/data/certs", {}).directory, "/data/certs");
   assert.equal(storageOnDisk("redis://r:6379", { WAYBILL_STORAGE_COPY: "/copy" }).directory, "/copy");
+});
+
+test("TL-14 certificates are read at the start without parsing one of them, many files at a time", async (t) => {
+  const { shelf, folder } = await openShelf(scratch(t));
+  await shelf.vault.close();
+  const one = await kept("n0.example.com");
+  // Whatever looked inside would fail.
+  await keepMany(folder, 600, (i) => `n${i}.example.com`, { ...one.spec, chain: "a chain", key: "a key" });
+  let reads = 0;
+  const getAll = shelf.vault.getAll.bind(shelf.vault);
+  shelf.vault.getAll = (paths) => {
+    reads += 1;
+    return getAll(paths);
+  };
+  shelf.vault.get = () => assert.fail("nothing is read one by one");
+  const { kept: found } = await shelf.loadCertificates();
+  assert.equal(found.length, 600);
+  assert.equal(reads, 3);
+});
+
+test("TL-14 what a certificate says is kept beside it, and read from itself where it is not", async (t) => {
+  const { shelf, folder } = await openShelf(scratch(t));
+  const one = await kept("app.example.com");
+  await shelf.saveCertificate(one);
+  assert.deepEqual((await shelf.loadCertificates()).kept, [one]);
+  // As it was written by versions that did not keep it.
+  const file = join(folder, "certs/ca.test/app.example.com/meta.json");
+  const { facts: _, ...meta } = JSON.parse(readFileSync(file, "utf8"));
+  writeFileSync(file, JSON.stringify(meta));
+  assert.deepEqual((await shelf.loadCertificates()).kept, [one]);
 });
 
 test("whatever stands in an acme.json, reading it never throws", () => {
