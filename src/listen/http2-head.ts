@@ -114,6 +114,7 @@ function takeHeader(head: Http2Head, name: string, value: string, underscores: U
       if (isConnectionHeader(name)) return refuse(head, "bad-header", "connection header in HTTP/2");
       break;
     case 14:
+      if (name === "http2-settings") return true;
       if (name === "content-length" && !takeLength(head, value)) return false;
       break;
     case 18:

@@ -342,6 +342,8 @@ function isForbidden(name: string): boolean {
       return sameName(name, "upgrade");
     case 10:
       return sameName(name, "connection") || sameName(name, "keep-alive");
+    case 14:
+      return sameName(name, "http2-settings");
     case 16:
       return sameName(name, "proxy-connection");
     case 17:

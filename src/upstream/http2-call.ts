@@ -332,7 +332,7 @@ function isForbidden(name: string): boolean {
     case 10:
       return sameName(name, "connection") || sameName(name, "keep-alive");
     case 14:
-      return sameName(name, "content-length");
+      return sameName(name, "content-length") || sameName(name, "http2-settings");
     case 16:
       return sameName(name, "proxy-connection");
     case 17:

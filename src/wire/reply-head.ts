@@ -111,6 +111,7 @@ function takeHeader(head: ReplyHead, name: string, value: string): boolean {
       if (sameName(name, "connection")) return takeConnection(head, value);
       break;
     case 14:
+      if (sameName(name, "http2-settings")) return true;
       if (!sameName(name, "content-length")) break;
       if (head.contentLength >= 0) return fail(head, "bad-reply", "two Content-Length headers");
       if (!LENGTH.test(value)) return fail(head, "bad-reply", "Content-Length");

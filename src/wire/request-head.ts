@@ -207,6 +207,7 @@ function takeHeader(head: RequestHead, headers: string[], name: string, value: s
       if (sameName(name, "connection")) return takeConnection(head, value, seen);
       break;
     case 14:
+      if (sameName(name, "http2-settings")) return seen;
       if (!sameName(name, "content-length")) break;
       if (head.contentLength >= 0) return stop(head, "bad-framing", "two Content-Length headers");
       if (!LENGTH.test(value)) return stop(head, "bad-framing", "Content-Length");
