@@ -3,13 +3,14 @@ import { callService } from "../gateway/call.ts";
 import { HttpGateway } from "../gateway/gateway.ts";
 import { gatherReply, gatherRequest } from "../gateway/gather.ts";
 import { spool } from "../gateway/spool.ts";
-import { readBoundedFile } from "../lib/bounded-file.ts";
+import { foreignFileReader } from "../lib/foreign-file.ts";
 import { TimeLimits } from "../lib/time-limits.ts";
 import { EntryPoint } from "../listen/entry-point.ts";
 import type { EntryPointSettings } from "../model/entry-point.ts";
 import type { Logger } from "../model/host.ts";
 import type { RouteTable } from "../model/route.ts";
 import { ServerCells } from "../model/server-cells.ts";
+import type { ResolverOptions } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { applyChange, EMPTY_SNAPSHOT, type SnapshotChange } from "../model/snapshot-change.ts";
 import { type FromThread, HEARTBEAT_MS, type ThreadStart, type ToThread } from "../model/thread-messages.ts";
@@ -62,6 +63,7 @@ export class DataPlane {
       traffic: new TrafficCells(start.traffic, thread.index),
       tail: this.#tail,
       tracer,
+      send: (texts) => send({ kind: "access-log", texts }),
     });
     this.#gateway = new HttpGateway(NO_ROUTES, this.#observer, this.#limits);
     this.#state = {
@@ -96,6 +98,8 @@ export class DataPlane {
         return;
       case "meter":
         return this.#meter.release(message.release.ids);
+      case "access-log-taken":
+        return this.#observer.taken();
       case "reopen":
         return this.#observer.reopen();
       case "watch-requests":
@@ -191,11 +195,19 @@ export class DataPlane {
       gatherReply,
       spool,
       sharedLimit: (middleware, spec) => sharedLimits.open(middleware, spec),
-      readFile: readBoundedFile,
+      readFile: foreignFileReader(
+        this.#start.settings.certificatesResolvers.values().toArray().flatMap(storesOf),
+      ),
       broken: (middleware, owner, reason) =>
         this.#send({ kind: "broken-middleware", middleware, owner, reason }),
     };
   }
+}
+
+/** Where a resolver keeps keys: what it was told, and the directory that stands in for Traefik's one file. */
+function storesOf({ acme }: ResolverOptions): readonly string[] {
+  if (acme === undefined || /^rediss?:/.test(acme.storage)) return [];
+  return [acme.storage, acme.storage.replace(/\.json$/, "")];
 }
 
 /** The same address with the port that another thread was given. */

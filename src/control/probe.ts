@@ -1,6 +1,6 @@
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
 import { isIPv6 } from "node:net";
-import { Agent, type Dispatcher, interceptors, request } from "undici";
+import { Agent, type Dispatcher, request } from "undici";
 import { lookupForeign } from "../lib/own-addresses.ts";
 import type { TransportOptions } from "../model/dynamic.ts";
 import type { ServerSpec } from "../model/snapshot.ts";
@@ -66,26 +66,49 @@ async function statusByHttp1(
   signal: AbortSignal,
 ): Promise<number> {
   // One connection a question: what is asked is whether the server takes connections, too.
-  const agent = new Agent({
+  const dispatcher = new Agent({
     allowH2: false,
     connect: { ...tlsOf(transport), ...lookupFor(target) },
     pipelining: 0,
   });
-  const dispatcher: Dispatcher = followRedirects
-    ? agent.compose(interceptors.redirect({ maxRedirections: REDIRECTS_MAX }))
-    : agent;
+  const origin = `${target.scheme}://${authorityOf(target)}`;
+  const names = [new URL(origin).host, hostname.toLowerCase()];
+  let path = target.path;
+  let asked = method;
   try {
-    const reply = await request(`${target.scheme}://${authorityOf(target)}${target.path}`, {
-      method: method as Dispatcher.HttpMethod,
-      headers: { ...Object.fromEntries(headers), ...(hostname !== "" && { host: hostname }) },
-      dispatcher,
-      signal,
-    });
-    await reply.body.dump({ limit: 64 * 1024, signal });
-    return reply.statusCode;
+    for (let redirects = 0; ; redirects++) {
+      const reply = await request(origin + path, {
+        method: asked as Dispatcher.HttpMethod,
+        headers: { ...Object.fromEntries(headers), ...(hostname !== "" && { host: hostname }) },
+        dispatcher,
+        signal,
+      });
+      await reply.body.dump({ limit: 64 * 1024, signal });
+      const { statusCode: status } = reply;
+      const next = isRedirect(status) ? pathHere(reply.headers["location"], origin + path, names) : undefined;
+      if (!followRedirects || next === undefined || redirects === REDIRECTS_MAX) return status;
+      path = next;
+      if (status < 307 && asked !== "HEAD") asked = "GET";
+    }
   } finally {
-    void agent.destroy();
+    void dispatcher.destroy();
   }
+}
+
+const isRedirect = (status: number) => [301, 302, 303, 307, 308].includes(status);
+
+/**
+ * Where a redirect leads on the server that was asked. One that leads elsewhere says nothing of this server's health,
+ * and whoever runs it must not choose whom the proxy asks: it is an answer like any other.
+ */
+function pathHere(
+  location: string | string[] | undefined,
+  asked: string,
+  names: readonly string[],
+): string | undefined {
+  const url = typeof location === "string" ? URL.parse(location, asked) : null;
+  if (url === null || !names.includes(url.host) || url.protocol !== new URL(asked).protocol) return undefined;
+  return url.pathname + url.search;
 }
 
 const lookupFor = ({ foreign }: Target) => (foreign ? { lookup: lookupForeign } : {});

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
+import { readBoundedFile } from "../lib/bounded-file.ts";
 import type { Logger } from "../model/host.ts";
 
 // Chain and key are two files, written one after the other.
@@ -28,10 +29,10 @@ export class TlsFiles {
     this.#changed = changed;
   }
 
-  /** Throws as `readFileSync` does. */
+  /** Throws as `readBoundedFile` does: a label may have named the file. */
   readonly read = (path: string): string => {
     this.#reading.set(path, "");
-    const text = readFileSync(path, "utf8");
+    const text = readBoundedFile(path);
     this.#reading.set(path, digest(text));
     return text;
   };
@@ -86,7 +87,7 @@ const digest = (text: string) => createHash("sha256").update(text).digest("base6
 
 function digestOf(path: string): string {
   try {
-    return digest(readFileSync(path, "utf8"));
+    return digest(readBoundedFile(path));
   } catch {
     return "";
   }

@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import type { Declaration } from "../model/declared.ts";
 import { parseAddress } from "../model/entry-point.ts";
@@ -85,6 +86,7 @@ export class Waybill {
       meter: (thread, message) => this.#meters.receive(thread, message),
       requests: (samples, dropped) => this.#requests.hear(samples, dropped),
       spans: (spans) => this.#telemetry.spans(spans),
+      accessLog: (texts) => this.#telemetry.requests(texts),
       threadStarted: (thread) => this.#meters.add(thread, (ids) => this.#threads.releaseMeters(thread, ids)),
       threadGone: (thread) => this.#meters.remove(thread),
       brokenMiddleware: (middleware, _, reason) => this.#configurator?.brokenMiddleware(middleware, reason),
@@ -228,7 +230,8 @@ export class Waybill {
     const variables = new Map(
       Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
     );
-    return (reference) => readSecret(reference, { env: variables, readFile, ...settings.secrets });
+    return (reference) =>
+      readSecret(reference, { env: variables, readFile, realPath: realpathSync, ...settings.secrets });
   }
 
   /** All but the one that we signed ourselves, to have one. */
@@ -250,6 +253,7 @@ export class Waybill {
       certificates: this.#certificateViews(),
       orders: this.#certificates?.acme.counts ?? new Map(),
       threads: this.#threads.size,
+      notCollected: this.#telemetry.dropped(),
       startedAtMs: this.#startedAtMs,
     });
   }

@@ -109,7 +109,10 @@ export const healthCheck = group(
     }),
     timeout: duration({ doc: "How long a probe may take.", default: "5s" }),
     hostname: text({ doc: "Host header of the probe.", default: "" }),
-    followRedirects: bool({ doc: "Follow redirects.", default: "true" }),
+    followRedirects: bool({
+      doc: "Follow redirects to the same server; one that leads elsewhere is judged by its own status.",
+      default: "true",
+    }),
     headers: mapOf(text)({ doc: "Headers of the probe." }),
   },
   { enabler: true },

@@ -5,6 +5,8 @@ import { Unreadable } from "./option.ts";
 export interface SecretSources {
   readonly env: ReadonlyMap<string, string>;
   readonly readFile: (path: string) => string;
+  /** Where a path leads once links are followed; throws when there is nothing. Absent: links are not looked at. */
+  readonly realPath?: (path: string) => string;
   /** Absent: every file. */
   readonly directories?: readonly string[];
   /** Names, or beginnings that end in `*`. Absent: every variable. */
@@ -19,20 +21,42 @@ export function readSecret(reference: string, sources: SecretSources): string {
   return secret.replace(/\r?\n$/, "");
 }
 
-function fromFile(path: string, { directories, readFile }: SecretSources): string {
+function fromFile(path: string, { directories, readFile, realPath = resolve }: SecretSources): string {
   const whole = resolve(path);
-  if (directories && !directories.some((directory) => whole.startsWith(resolve(directory) + sep))) {
-    throw new Unreadable(
-      `expected a file in ${directories.join(" or ") || "a directory of secrets.directories"}; secrets.directories allows others`,
-    );
+  const allowed = directories?.join(" or ") || "a directory of secrets.directories";
+  if (directories && !isWithin(whole, directories)) {
+    throw new Unreadable(`expected a file in ${allowed}; secrets.directories allows others`);
   }
   try {
-    return readFile(whole);
+    // Mounted secrets are links inside their directory; one that leads out of it is a way around it.
+    const real = realPath(whole);
+    if (
+      directories &&
+      !isWithin(
+        real,
+        directories.filter(exists(realPath)).map((one) => realPath(one)),
+      )
+    ) {
+      throw new Unreadable(`expected a file in ${allowed}, found a link that leads out of it`);
+    }
+    return readFile(real);
   } catch (error) {
+    if (error instanceof Unreadable) throw error;
     const { code } = error as NodeJS.ErrnoException;
     throw new Unreadable(`expected a readable secret file, but reading it failed (${code ?? "unreadable"})`);
   }
 }
+
+const isWithin = (file: string, directories: readonly string[]) =>
+  directories.some((directory) => file.startsWith(resolve(directory) + sep));
+
+const exists = (realPath: (path: string) => string) => (directory: string) => {
+  try {
+    return realPath(directory) !== "";
+  } catch {
+    return false;
+  }
+};
 
 function fromVariable(name: string, { variables, env }: SecretSources): string {
   const allowed = (pattern: string) =>

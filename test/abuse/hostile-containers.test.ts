@@ -81,7 +81,7 @@ test("patterns that backtrack elsewhere are matched in time that grows with the 
 test("no label names a service of Waybill's own", async () => {
   const labels = labelsOf("bad", "Host(`bad`)", { "traefik.http.routers.bad.service": "api@internal" });
   await using product = await besideGood(labels);
-  assert.equal((await product.get("bad")).status, 404);
+  assert.equal((await product.get("bad")).status, 503);
   assert.ok(product.log.some(({ fields }) => fields.code === "reserved-name"));
 });
 
@@ -91,7 +91,7 @@ test("no label reads a secret outside of the directories for them", async () => 
     "traefik.http.routers.bad.middlewares": "m",
   });
   await using product = await besideGood(labels);
-  assert.equal((await product.get("bad")).status, 404);
+  assert.equal((await product.get("bad")).status, 503);
   assert.doesNotMatch(JSON.stringify(product.log), /root:/);
 });
 
@@ -129,7 +129,7 @@ for (const url of [
       "traefik.http.routers.bad.rule": "Host(`bad`)",
       "traefik.http.services.bad.loadbalancer.server.url": url,
     });
-    assert.equal((await product.get("bad")).status, 404);
+    assert.equal((await product.get("bad")).status, 503);
     assert.ok(product.log.some(({ fields }) => fields.code === "refused-url"));
   });
 }

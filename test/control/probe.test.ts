@@ -70,6 +70,52 @@ test("a probe follows redirects unless it is told not to", async () => {
   assert.equal(await ask(at(server.url), "path: /, followRedirects: false"), undefined);
 });
 
+test("a probe follows no redirect to another server, such as one inside Waybill", async () => {
+  let asked = 0;
+  await using inside = await startServer((_, response) => {
+    asked++;
+    response.writeHead(500).end();
+  });
+  const locations = [
+    inside.url,
+    "//127.0.0.1/",
+    "http://localhost/",
+    "https://app.test/",
+    "http://app.test:81/",
+  ];
+  for (const location of locations) {
+    await using server = await startServer((_, response) => response.writeHead(302, { location }).end());
+    assert.equal(await ask(at(server.url), "path: /, hostname: app.test"), undefined, location);
+    assert.equal(await ask(at(server.url), "path: /, status: 200"), "answered 302, expected 200");
+  }
+  assert.equal(asked, 0);
+});
+
+test("a redirect to the name that was asked for is asked of the same server", async () => {
+  const seen: string[] = [];
+  await using server = await startServer((request, response) => {
+    seen.push(`${request.method} ${request.headers.host} ${request.url}`);
+    if (request.url === "/a?b") response.writeHead(200).end();
+    else response.writeHead(303, { location: "http://app.test/a?b" }).end();
+  });
+  assert.equal(
+    await ask(at(server.url), "path: /, status: 200, method: POST, hostname: app.test"),
+    undefined,
+  );
+  assert.deepEqual(seen, ["POST app.test /", "GET app.test /a?b"]);
+});
+
+test("a probe that is sent round in circles ends", async () => {
+  await using server = await startServer((_, response) => response.writeHead(302, { location: "/" }).end());
+  assert.equal(await ask(at(server.url), "path: /, status: 200"), "answered 302, expected 200");
+});
+
+test("a probe may use another scheme than the server", async () => {
+  await using server = await startServer((_, response) => response.end());
+  assert.equal(await ask(at(server.url, "https"), "path: /, scheme: http"), undefined);
+  assert.notEqual(await ask(at(server.url), "path: /, scheme: https"), undefined);
+});
+
 test("a probe may go to another port, and gives up after its time", async () => {
   await using silent = await startServer(() => {});
   const { port } = new URL(silent.url);

@@ -167,8 +167,8 @@ test("authorities that are replaced on disk are in force at once, and garbage is
     const said = product.log.find(({ message }) => message.includes("certificate 1 of 1 cannot be read"));
     assert.equal(said?.level, "error");
   });
-  // Rather no route than one that asks nobody for a certificate.
-  await eventually(async () => assert.equal((await secureGet(portOf(product), "staff.test")).status, 404));
+  // Rather a refusal than a route that asks nobody for a certificate.
+  await eventually(async () => assert.equal((await secureGet(portOf(product), "staff.test")).status, 503));
   assert.equal((await secureGet(portOf(product), "open.test")).status, 200);
 });
 

@@ -42,6 +42,23 @@ test("a label reaches only the directories and variables that were set aside", (
   }
 });
 
+test("a link inside the directory is followed, one that leads out of it is not", () => {
+  const realPath = (path: string) => {
+    if (path === "/run/secrets/..data/key") return "/run/secrets/..1/key";
+    if (path === "/run/secrets/out") return "/etc/shadow";
+    if (path === "/gone") throw new Error("ENOENT");
+    return path;
+  };
+  const linked = {
+    ...limited,
+    directories: ["/gone", "/run/secrets"],
+    realPath,
+    readFile: (path: string) => path,
+  };
+  assert.equal(readSecret("file:/run/secrets/..data/key", linked), "/run/secrets/..1/key");
+  assert.throws(() => readSecret("file:/run/secrets/out", linked), /a link that leads out of it/);
+});
+
 test("what cannot be fetched is said without showing where else it might be", () => {
   assert.throws(() => readSecret("file:/run/secrets/none", sources), /failed \(ENOENT\)/);
   assert.throws(() => readSecret("env:NONE", sources), /expected an environment variable that is set/);
