@@ -1,3 +1,5 @@
+import { gzipSync } from "node:zlib";
+import { tar } from "../lib/tar.ts";
 import type { Report } from "../model/report.ts";
 import { describePlace, describeProblem, type Problem } from "../schema/problem.ts";
 import { catalogue, docsOfSettings } from "./catalogue.ts";
@@ -19,7 +21,7 @@ import {
 export interface ApiReply {
   readonly status: number;
   readonly headers: { readonly [name: string]: string };
-  readonly body: string;
+  readonly body: string | Buffer;
 }
 
 /** Answers Traefik's read-only API and ours beside it. `path` begins with `/api/` and is still escaped. */
@@ -64,13 +66,15 @@ function answer(
       return json(rawData(report, source));
     case "version":
       return json(version(source));
+    case "support-dump":
+      return supportDump(report, source);
     case "entrypoints":
-      return entryPoints(source, collection);
+      return objects(entryPoints(source), query, collection);
     case "http":
       return objects(httpObjects(report, source, collection), query, id);
     case "tcp":
     case "udp":
-      return objects({ items: [], listing: NOTHING, noun: "object" }, query, id);
+      return objects(nothingOf(area, collection), query, id);
     case "certificates":
       return objects(certificates(source), query, collection);
     case "issuance":
@@ -193,11 +197,16 @@ function objects(
   return json(page.items, { "x-next-page": String(page.nextPage) });
 }
 
-function entryPoints(source: AdminSource, name: string | undefined): ApiReply {
-  const names = [...source.settings.entryPoints.keys()].sort();
-  if (name === undefined) return json(names.map((one) => entryPointView(one, source.settings)));
-  if (!names.includes(name)) throw new Refusal(404, `entry point not found: ${name}`);
-  return json(entryPointView(name, source.settings));
+function entryPoints({ settings }: AdminSource): Objects {
+  const items = [...settings.entryPoints.keys()].map((name) => entryPointView(name, settings));
+  return { items, listing: NOTHING, noun: "entry point" };
+}
+
+/** There are no routers and services of TCP and UDP, and tools that ask for them are told so. */
+function nothingOf(area: string, collection = ""): Objects {
+  const known = area === "tcp" ? ["routers", "services", "middlewares"] : ["routers", "services"];
+  if (!known.includes(collection)) throw new Refusal(404, "there is nothing here");
+  return { items: [], listing: NOTHING, noun: collection.slice(0, -1) };
 }
 
 function overview(report: Report, source: AdminSource): Json {
@@ -243,11 +252,30 @@ function counts(objectsByName: ReadonlyMap<string, { readonly status: string }>)
 function rawData(report: Report, source: AdminSource): Json {
   const states = source.servers();
   const byName = (items: readonly Json[]) =>
-    Object.fromEntries(items.map(({ name, priorityStr: _text, type: _type, ...rest }) => [name, rest]));
+    Object.fromEntries(
+      items.map(({ name, provider: _from, priorityStr: _text, type: _type, ...rest }) => [name, rest]),
+    );
   return {
     routers: byName([...report.routers.values()].flatMap(routerViews)),
     middlewares: byName([...report.middlewares.values()].map((one) => middlewareView(one, source.registry))),
     services: byName([...report.services.values()].map((service) => serviceView(service, states))),
+  };
+}
+
+/** What somebody who helps wants to see, in one file; without secrets. */
+function supportDump(report: Report, source: AdminSource): ApiReply {
+  const files = new Map([
+    ["version.json", write(version(source))],
+    ["static-config.json", write(settingShapes(source))],
+    ["runtime-config.json", write(rawData(report, source))],
+  ]);
+  return {
+    status: 200,
+    headers: {
+      "content-type": "application/gzip",
+      "content-disposition": 'attachment; filename="support-dump.tar.gz"',
+    },
+    body: gzipSync(tar(files, Date.now())),
   };
 }
 
@@ -330,6 +358,13 @@ function json(value: unknown, headers: { readonly [name: string]: string } = {})
   return {
     status: 200,
     headers: { "content-type": "application/json", ...headers },
-    body: `${JSON.stringify(value, (_name, item) => (typeof item === "bigint" ? Number(item) : item))}\n`,
+    body: write(value),
   };
 }
+
+// TypeScript does not know it yet.
+const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
+
+/** Priorities have more digits than a number of JavaScript's. */
+const write = (value: unknown) =>
+  `${JSON.stringify(value, (_name, item) => (typeof item === "bigint" ? rawJSON(String(item)) : item))}\n`;

@@ -3,6 +3,8 @@ interface Page {
   readonly summary: string;
   readonly list?: true;
   readonly stream?: true;
+  /** Of what type the answer is, if not JSON. */
+  readonly type?: string;
   readonly query?: readonly (readonly [name: string, doc: string])[];
 }
 
@@ -25,6 +27,11 @@ export const PAGES: readonly Page[] = [
   { path: "/api/overview", summary: "Counts of routers, services, middlewares and certificates." },
   { path: "/api/rawdata", summary: "Every router, service and middleware by its name." },
   { path: "/api/version", summary: "The version, and when it was started." },
+  {
+    path: "/api/support-dump",
+    summary: "Version, settings and configuration in one file, without secrets.",
+    type: "application/gzip",
+  },
   { path: "/api/entrypoints", summary: "All entry points." },
   { path: "/api/entrypoints/{name}", summary: "One entry point." },
   ...kinds("router", "http/routers"),
@@ -73,12 +80,12 @@ export const PAGES: readonly Page[] = [
 ];
 
 export function openApi(version: string, basePath: string): Record<string, unknown> {
-  const paths = PAGES.map(({ path, summary, list, stream, query = [] }) => {
+  const paths = PAGES.map(({ path, summary, list, stream, type: other, query = [] }) => {
     const parameters = [...(list ? LIST_QUERY : []), ...query].map(([name, description]) =>
       parameter(name, "query", description),
     );
     const named = path.includes("{name}") ? [parameter("name", "path", "Its name.")] : [];
-    const type = stream ? "text/event-stream" : "application/json";
+    const type = other ?? (stream ? "text/event-stream" : "application/json");
     const responses = {
       200: { description: "As asked for.", content: { [type]: {} } },
       400: { description: "A parameter is not right." },

@@ -160,7 +160,7 @@ function changeOf(source: AdminSource) {
 interface Answer {
   readonly status: number;
   readonly headers: { readonly [name: string]: string };
-  readonly body: string;
+  readonly body: string | Buffer;
 }
 
 function send(response: ServerResponse, { status, headers, body }: Answer, isHead = false): void {

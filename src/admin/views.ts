@@ -37,7 +37,7 @@ function routerView(router: RouterReport, spec: RouterSpec | undefined): Json {
     rule: some(declared.rule),
     ruleSyntax: some(declared.ruleSyntax),
     parentRefs: some(declared.parentRefs),
-    priority: Number(priority),
+    priority,
     tls:
       tls === undefined
         ? undefined
@@ -115,7 +115,7 @@ export function middlewareView(
 
 export function entryPointView(name: string, settings: Settings): Json {
   const options = settings.entryPoints.get(name);
-  return { ...(options && redact(entryPointOptions, options)), name };
+  return { ...(options && withoutEmpty(redact(entryPointOptions, options))), name };
 }
 
 const MONTH_MS = 30 * 24 * 3600 * 1000;
@@ -174,12 +174,17 @@ function some<T>(value: T): T | undefined {
 /** Without members that say nothing, as Traefik leaves them out: empty text, zero, false, empty lists and groups. */
 function withoutEmpty(values: Json): Json {
   const kept = Object.entries(values).flatMap(([name, value]) => {
-    const inner =
-      typeof value === "object" && value !== null && !Array.isArray(value)
-        ? withoutEmpty(value as Json)
-        : value;
+    const inner = withoutEmptyInside(value);
     const nothing = inner === false || inner === 0 || inner === "0s" || some(inner) === undefined;
-    return nothing ? [] : [[name, inner] as const];
+    return nothing && !(value !== undefined && SAYS_SOMETHING.has(name)) ? [] : [[name, inner] as const];
   });
   return Object.fromEntries(kept);
+}
+
+/** Groups that mean something by being there, and a weight, of which none is not nothing. */
+const SAYS_SOMETHING = new Set(["healthCheck", "tls", "forwardedHeaders", "http", "weight"]);
+
+function withoutEmptyInside(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutEmptyInside);
+  return typeof value === "object" && value !== null ? withoutEmpty(value as Json) : value;
 }

@@ -391,7 +391,8 @@ function redactValue(about: About, kind: Kind<unknown>, value: unknown): unknown
     return Object.fromEntries(entries.map(([name, item]) => [name, redactValue(about, kind.of!, item)]));
   }
   if (kind.form === "group") return redact(kind.options!, value as Record<string, unknown>);
-  return about.secret ? MASK : kind.show(value);
+  // That nothing was said is no secret.
+  return about.secret && value !== "" ? MASK : kind.show(value);
 }
 
 export function leaf(name: string, place: Place, value: string): Node {

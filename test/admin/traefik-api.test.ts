@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { compareCase, compareFields, recordedCases } from "../../scripts/compare-api.ts";
 import { PAGES } from "../../src/admin/openapi.ts";
 import type { CertificateView } from "../../src/model/certificate-view.ts";
 import type { ServerState } from "../../src/model/report.ts";
@@ -83,6 +86,47 @@ const open = () =>
     certificates: [CERTIFICATE],
     servers: [server("http://10.0.0.2:80", true), server("http://10.0.0.3:80", false)],
   });
+
+for (const recorded of recordedCases) {
+  test(`Traefik's answers about ${recorded.name} are given field by field`, async () => {
+    assert.ok(recorded.answers.length > 5);
+    assert.deepEqual(await compareCase(recorded), []);
+  });
+}
+
+test("the comparison sees what is missing, of another type, or in another order", () => {
+  const differs = (expected: unknown, found: unknown) => compareFields(expected, found, "/x").length;
+  assert.equal(differs({ a: 1, b: ["x"] }, { b: ["x"], a: 1, ours: true }), 0);
+  assert.equal(differs({ a: 1 }, { a: "1" }), 1);
+  assert.equal(differs({ a: { b: 1 } }, { a: {} }), 1);
+  assert.equal(differs(["a", "b"], ["b", "a"]), 2);
+  assert.equal(differs([{ name: "a", x: 1 }], [{ name: "b" }, { name: "a", x: 1 }]), 0);
+  assert.equal(differs([{ name: "a" }], [{ name: "b" }]), 1);
+  assert.equal(differs([], [1]), 1);
+  assert.equal(differs("<any>", undefined), 1);
+});
+
+test("the file for those who help holds version, settings and configuration, and no secret", async () => {
+  await using site = await openSite({
+    yaml: YAML,
+    flags: [...FLAGS, "--api.auth.token=very-secret-token-1"],
+  });
+  const reply = await fetch(`http://127.0.0.1:${site.port}/api/support-dump`, {
+    headers: { authorization: "Bearer very-secret-token-1" },
+  });
+  const folder = mkdtempSync(join(tmpdir(), "waybill-dump-"));
+  writeFileSync(join(folder, "dump.tar.gz"), Buffer.from(await reply.arrayBuffer()));
+  execFileSync("tar", ["-xzf", "dump.tar.gz"], { cwd: folder });
+  const read = (name: string) => readFileSync(join(folder, name), "utf8");
+  const [version, settings, runtime] = ["version", "static-config", "runtime-config"].map((name) =>
+    read(`${name}.json`),
+  );
+  rmSync(folder, { recursive: true });
+  assert.equal((JSON.parse(version!) as { Version: string }).Version, "1.2.3");
+  assert.match(settings!, /"entryPoints\.web\.address"/);
+  assert.match(runtime!, /"shop@docker"/);
+  assert.doesNotMatch(settings! + runtime!, /very-secret|\$apr1\$/);
+});
 
 const RECORDED = [
   ["overview", "/api/overview"],
@@ -171,7 +215,6 @@ test("errors have Traefik's statuses and words", async () => {
     ["/api/http/routers?per_page=x", 400, "invalid request: per_page: x"],
     ["/api/http/routers?page=9", 400, "invalid request: page: 9, per_page: 100"],
     ["/api/http/routers/%zz", 400, "unable to decode %zz"],
-    ["/api/support-dump", 404, "there is nothing here"],
     ["/api/http", 404, "there is nothing here"],
     ["/api/http/routers/shop@docker/more", 404, "there is nothing here"],
     ["/api", 404, "there is nothing here"],
