@@ -142,6 +142,7 @@ export class Http1Client implements Client, BodySink, Timed {
     if (this.#paused) return;
     this.#paused = true;
     this.#socket.pause();
+    this.#limitSilence();
   }
 
   #unpause(): void {
@@ -395,7 +396,15 @@ export class Http1Client implements Client, BodySink, Timed {
       for (let i = transforms.length - 1; i >= 0; i--) sink = transforms[i]!(sink, replyBody);
     }
     replyBody.flow(sink);
-    if (this.#head !== "" && this.#exchange === exchange) this.#owner.holdHead(this);
+    if (this.#exchange !== exchange) return;
+    this.#limitSilence();
+    if (this.#head !== "") this.#owner.holdHead(this);
+  }
+
+  /** SL-10. A client that has closed its half, or is not read, may have gone: its reply must not be silent for ever. */
+  #limitSilence(): void {
+    if (!this.#begun || this.#ended || !(this.#clientEnded || this.#paused)) return;
+    this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
   }
 
   /** The end of the loop turn: a body that has not begun does not hold the head back any longer. */
@@ -413,6 +422,7 @@ export class Http1Client implements Client, BodySink, Timed {
     const head = this.#head;
     this.#head = "";
     const chunked = this.#framing === "chunked";
+    this.#limitSilence();
     if (this.#connection.tls !== undefined) return this.#writeSecure(head, chunk, chunked);
     if (head === "" && !chunked) socket.write(chunk);
     else if (chunk.length <= COPY_MAX) this.#writeTogether(head, chunk, chunked);
@@ -450,6 +460,7 @@ export class Http1Client implements Client, BodySink, Timed {
     const exchange = this.#exchange;
     if (exchange === undefined || this.#ended) return;
     this.limitAtMs = this.#deadlineMs;
+    this.#limitSilence();
     exchange.replyBody.resume();
   }
 
@@ -602,6 +613,7 @@ export class Http1Client implements Client, BodySink, Timed {
     const body = this.#body;
     // Bytes that are held come first: they may be the rest of the body.
     if (this.#expects === BODY && body !== undefined && this.#held.length === 0) this.#bodyCut(body);
+    this.#limitSilence();
   };
 
   /** The client has closed its half in the middle of a body. */

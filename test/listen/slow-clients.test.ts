@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { after, test } from "node:test";
 import { OK, Plane, RawBackend, replies, replying, TestServer, talk } from "../gateway/plane.ts";
 
@@ -120,6 +120,45 @@ test("SL-10 a client that closes its half in the middle of a body is gone", asyn
   client.end("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
   while (plane.done.length === 0) await wait(5);
   assert.equal(plane.upstream.open, 0);
+  client.destroy();
+});
+
+for (const [how, leave] of [
+  ["has closed its half", (client: Socket) => client.end(GET)],
+  [
+    "sends something else and resets",
+    (client: Socket) => {
+      client.write(GET + GET);
+      setTimeout(() => client.resetAndDestroy(), 60);
+    },
+  ],
+] as const) {
+  test(`SL-10 a client of a silent event stream that ${how} is not waited for`, async () => {
+    const events = new RawBackend((socket) =>
+      socket.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"),
+    );
+    const plane = await setUp(timeouts("writeStallTimeout", "200ms"), events);
+    const client = connect({ port: plane.port, host: "127.0.0.1", allowHalfOpen: true });
+    client.on("error", () => {});
+    client.resume();
+    leave(client);
+    while (plane.done.length === 0) await wait(5);
+    assert.equal(plane.upstream.open, 0);
+    assert.equal(plane.entryPoint.open, 0);
+    client.destroy();
+  });
+}
+
+test("an event stream may be silent for as long as it likes while its client is there", async () => {
+  const events = new RawBackend((socket) =>
+    socket.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"),
+  );
+  const plane = await setUp(timeouts("writeStallTimeout", "40ms"), events);
+  const client = connect(plane.port, "127.0.0.1");
+  client.write(GET);
+  await once(client, "data");
+  await wait(150);
+  assert.equal(plane.done.length, 0);
   client.destroy();
 });
 
