@@ -1,7 +1,7 @@
 import type { BodySource } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
-import { areHeaders, type Headers } from "../model/headers.ts";
+import { areHeadersBeside, type Headers } from "../model/headers.ts";
 import type { RetryPolicy } from "../model/middleware.ts";
 import type { Leaf, Server } from "../model/service.ts";
 import type { TunnelEnd, UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
@@ -16,13 +16,15 @@ import { isIdempotent, isReplayable, retryDelayMs, retryPolicyOf } from "./retry
 import { tunnel } from "./upgrade.ts";
 
 const ATTEMPTS_MAX = 3;
+const NOTHING_RECEIVED: Headers = [];
 
 /** Sends the exchange's request to a server of the leaf. */
 export function forward(exchange: Exchange, leaf: Leaf, gateway: HttpGateway): void {
   const { connection, plan, requestBody } = exchange;
   const isInner = exchange.client instanceof InnerClient;
+  const received = isInner ? NOTHING_RECEIVED : exchange.receivedHeaders;
   // HD-10: what came over the wire was looked at there, what a middleware has set was not.
-  if ((exchange.hooksRun > 0 || isInner) && !areHeaders(exchange.headers)) {
+  if (received !== undefined && !areHeadersBeside(exchange.headers, received)) {
     return fail(exchange, new Error("a middleware has set a header that cannot be sent"), gateway);
   }
   // Copies of a request that was sent on before have the peer in it already.
@@ -149,7 +151,8 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     }
     exchange.status = status;
     exchange.originStatus = status;
-    if (this.#gateway.observer.wantsOriginHeaders === true) exchange.originHeaders = headers.slice();
+    const isKept = exchange.hooksRun > 0 || this.#gateway.observer.wantsOriginHeaders === true;
+    if (isKept) exchange.originHeaders = headers.slice();
     exchange.replyHeaders = headers;
     exchange.replyBody = body;
     respond(exchange, this.#gateway);

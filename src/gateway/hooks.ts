@@ -14,6 +14,7 @@ export function runRequestHooks(
   hooks: readonly Hooks[],
   first: number,
 ): Outcome | Promise<Outcome> {
+  if (exchange.hooksRun === 0 && hooks.length > 0) exchange.receivedHeaders = exchange.headers.slice();
   for (let i = first; i < hooks.length; i++) {
     exchange.hooksRun++;
     const onRequest = hooks[i]!.onRequest;

@@ -3,11 +3,13 @@ import { type BodySink, type BodySource, BytesBody, NO_BODY } from "../model/bod
 import { errorReply } from "../model/error-reply.ts";
 import type { Exchange, Reply } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
-import { areHeaders, setHeader } from "../model/headers.ts";
+import { areHeadersBeside, type Headers, setHeader } from "../model/headers.ts";
 import type { Outcome } from "../model/middleware.ts";
 import type { HttpGateway } from "./gateway.ts";
 import { BodyFailure } from "./gather.ts";
 import { hooksAt } from "./hooks.ts";
+
+const NO_ORIGIN: Headers = [];
 
 /** Answers the exchange with a fault of the catalogue. */
 export function refuse(
@@ -105,7 +107,10 @@ function replace(exchange: Exchange, reply: Reply): void {
 function deliver(exchange: Exchange): void {
   if (exchange.clientLeft) return;
   // HD-10: what came over the wire was looked at there, what a hook has set was not.
-  if (exchange.hooksRun > 0 && !areHeaders(exchange.replyHeaders)) {
+  if (
+    exchange.hooksRun > 0 &&
+    !areHeadersBeside(exchange.replyHeaders, exchange.originHeaders ?? NO_ORIGIN)
+  ) {
     exchange.replyBody.cancel();
     put(exchange, errorReply(FAULTS.internal, exchange.headers));
     exchange.detail = "a middleware has set a header that cannot be sent";

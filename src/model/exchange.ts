@@ -80,6 +80,8 @@ export class Exchange {
    * Hooks of the route, and then of the leaf, whose `onRequest` has run: only those see the reply and `onDone`.
    */
   hooksRun: number;
+  /** `headers` as they were before the first hook ran. */
+  receivedHeaders: readonly string[] | undefined;
   /** Who the request is from, once a middleware knows: for logs. */
   username: string | undefined;
   /** A middleware wants the peer left out of X-Forwarded-For. */
@@ -113,7 +115,7 @@ export class Exchange {
   repliedAtMs: number;
   /** What the server answered, before middlewares changed it; 0 if it did not. */
   originStatus: number;
-  /** The same for its headers; kept only where an access log wants them. */
+  /** The same for its headers; kept only where an access log wants them, or hooks may change them. */
   originHeaders: Headers | undefined;
   /** Bytes of the server's body where a middleware changes them on their way; -1 where none does. */
   originBytes: number;
@@ -158,6 +160,7 @@ export class Exchange {
     this.route = undefined;
     this.leaf = undefined;
     this.hooksRun = 0;
+    this.receivedHeaders = undefined;
     this.username = undefined;
     this.hidesPeer = false;
     this.status = 0;

@@ -295,6 +295,31 @@ test("HD-10 a header that a middleware has set and that would break the head is 
   assert.doesNotMatch(text, /X-Bad/);
 });
 
+test("HD-10 a bad header is found wherever a middleware puts it among those that were received", async () => {
+  const changes: ((headers: string[]) => void)[] = [
+    (headers) => headers.unshift("X-Bad\r", "a"),
+    (headers) => headers.splice(2, 2, "X-A", "a\nb"),
+    (headers) => headers.splice(0, 4, "X-\u0130", "a"),
+    (headers) => (headers[1] = "\0"),
+    (headers) => headers.push(headers[0]!, headers[1]!, headers[0]!, "a\r\n\r\n"),
+    (headers) => headers.reverse().push("a\n"),
+  ];
+  const head = "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nX-B: 2\r\nX-A: 3\r\nConnection: close\r\n\r\n";
+  const answer = "HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B: 2\r\nX-A: 3\r\nContent-Length: 0\r\n\r\n";
+  for (const change of changes) {
+    const backend = replying(answer);
+    const asking = await setUp(backend, { hooks: [{ onRequest: ({ headers }) => void change(headers) }] });
+    assert.equal(status(await talk(asking.port, head)), 500);
+    assert.equal(backend.text, "");
+    const hooks: Hooks[] = [{ onResponse: ({ replyHeaders }) => void change(replyHeaders) }];
+    const answering = await setUp(replying(answer), { hooks });
+    assert.equal(status(await talk(answering.port, head)), 500);
+  }
+  const good: Hooks = { onRequest: ({ headers }) => void headers.reverse().splice(0, 2) };
+  const plane = await setUp(replying(answer), { hooks: [good] });
+  assert.equal(status(await talk(plane.port, head)), 200);
+});
+
 test("a hook may replace the reply, whose body is thrown away", async () => {
   const plane = await setUp(replying(OK), {
     hooks: [{ onResponse: () => reply(503, "other", [], "other") }],
