@@ -13,6 +13,7 @@ import type { RequestHead } from "../wire/request-head.ts";
 import { Arrival } from "./arrival.ts";
 import { Http1Client, type Owner } from "./http1-client.ts";
 import { Http2Connection, type Http2Site, sessionOptions } from "./http2.ts";
+import { Http2Backlog } from "./http2-backlog.ts";
 import { Site } from "./site.ts";
 
 export interface EntryPointDeps {
@@ -42,6 +43,7 @@ export class EntryPoint implements Owner, Http2Site {
   readonly limits: TimeLimits;
   readonly settings: EntryPointSettings;
   readonly headLimits: HeadLimits;
+  readonly backlog: Http2Backlog;
   readonly #deps: EntryPointDeps;
   readonly #server: Server;
   readonly #connections: Set<Arrival | Http1Client | Http2Connection>;
@@ -64,6 +66,7 @@ export class EntryPoint implements Owner, Http2Site {
     this.settings = settings;
     this.site = new Site(deps.name, settings, deps.gateway, deps.limits, deps.serverName);
     this.headLimits = this.site.headLimits;
+    this.backlog = new Http2Backlog(threads);
     this.#connections = new Set();
     this.#byIp = new Map();
     this.#connectionsMax = Math.ceil((maxConnections || filesMax() * 0.8) / threads);

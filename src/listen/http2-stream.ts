@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import { keepable, limitReadAhead } from "../lib/read-ahead.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import type { BodySink, BodySource } from "../model/body.ts";
 import type { Client } from "../model/client.ts";
@@ -16,8 +17,8 @@ const { NGHTTP2_NO_ERROR } = constants;
 // Only destroying it with an error sends nothing but the reset.
 const CUT = new Error("cut short");
 
-/** Bytes of one reply that wait for the client. */
-export const STREAM_BUFFER_MAX = 64 * 1024;
+/** Bytes of one reply that may wait for the client before its source is stopped. */
+const STREAM_BUFFER_MAX = 4 * 1024;
 const RATE_GRACE_MS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -41,10 +42,14 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   #bodySink: BodySink | undefined;
   #bodyDone: boolean;
   #bodyFromMs: number;
+  /** Bytes of the body that its sink keeps. */
+  #kept: number;
   #trailersIn: string[] | undefined;
   #replying: boolean;
   #replied: boolean;
   #stalled: boolean;
+  /** When its reply, or its request, was last stopped. */
+  waitsSinceMs: number;
   #tunnelled: boolean;
   #trailersOut: readonly string[] | undefined;
   #waitsForTrailers: boolean;
@@ -66,10 +71,12 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#bodySink = undefined;
     this.#bodyDone = length === 0;
     this.#bodyFromMs = 0;
+    this.#kept = 0;
     this.#trailersIn = undefined;
     this.#replying = false;
     this.#replied = false;
     this.#stalled = false;
+    this.waitsSinceMs = 0;
     this.#tunnelled = false;
     this.#trailersOut = undefined;
     this.#waitsForTrailers = false;
@@ -78,6 +85,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   begin(exchange: Exchange): void {
     this.exchange = exchange;
     this.stream.on("close", this.#closed);
+    if (!this.#bodyDone) limitReadAhead(this.stream);
     const { readTimeout, writeTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
     const now = this.#connection.site.limits.nowMs;
     if (writeTimeout > 0) this.#deadlineMs = now + writeTimeout;
@@ -130,9 +138,13 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (this.#bodySink === undefined) return;
     if (this.#bodySink.data(chunk)) this.#limitBody();
     else {
+      this.#kept = chunk.length;
       this.#limitTo(NEVER);
-      this.#bodyFromMs -= this.#connection.site.limits.nowMs;
+      const { limits, backlog, settings } = this.#connection.site;
+      this.#bodyFromMs -= limits.nowMs;
+      this.waitsSinceMs = limits.nowMs;
       this.stream.pause();
+      backlog.add(chunk.length + settings.http2.streamWindow);
     }
   };
 
@@ -166,6 +178,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
 
   resume(): void {
     if (!this.stream.isPaused()) return;
+    this.#kept = 0;
     this.#bodyFromMs += this.#connection.site.limits.nowMs;
     this.#limitBody();
     this.stream.resume();
@@ -227,16 +240,20 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     const { stream } = this;
     if (stream.destroyed || stream.closed || chunk.length === 0) return true;
     this.exchange!.replyBytes += chunk.length;
+    const { backlog, limits, settings } = this.#connection.site;
     const waiting = stream.writableLength + chunk.length;
     if (waiting <= STREAM_BUFFER_MAX && this.#connection.mayBuffer(chunk.length)) {
       // Node keeps what it is given until the client's window lets it go, and the source wants its buffer back now.
       stream.write(Buffer.from(chunk));
+      backlog.add(chunk.length);
       return true;
     }
-    stream.write(chunk, this.#drained);
+    stream.write(keepable(chunk), this.#drained);
     this.#stalled = true;
-    const { writeStallTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
-    this.#limitTo(writeStallTimeout === 0 ? NEVER : this.#connection.site.limits.nowMs + writeStallTimeout);
+    this.waitsSinceMs = limits.nowMs;
+    const { writeStallTimeout } = settings.transport.respondingTimeouts;
+    this.#limitTo(writeStallTimeout === 0 ? NEVER : limits.nowMs + writeStallTimeout);
+    backlog.add(chunk.length + (this.exchange!.replyBody.aheadMax ?? 0));
     return false;
   }
 
@@ -280,6 +297,19 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   }
 
   abort(_exchange: Exchange): void {
+    this.stream.destroy(CUT);
+  }
+
+  /** Bytes of its request and of its reply that wait here. */
+  held(): number {
+    const { readableLength, writableLength } = this.stream;
+    const ahead = this.#stalled ? (this.exchange!.replyBody.ahead ?? 0) : 0;
+    return readableLength + this.#kept + writableLength + ahead;
+  }
+
+  /** Others need the memory. */
+  shed(): void {
+    this.exchange!.fault ??= FAULTS["client-stalled"];
     this.stream.destroy(CUT);
   }
 

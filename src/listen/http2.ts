@@ -15,6 +15,7 @@ import type { Connection, Exchange } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import type { HeadLimits } from "../wire/limits.ts";
 import type { RequestHead } from "../wire/request-head.ts";
+import type { Http2Backlog } from "./http2-backlog.ts";
 import { type Http2Head, readHttp2Head } from "./http2-head.ts";
 import { completeWebSocketHandshake, Http2Stream } from "./http2-stream.ts";
 
@@ -24,6 +25,7 @@ export interface Http2Site {
   readonly limits: TimeLimits;
   readonly settings: EntryPointSettings;
   readonly headLimits: HeadLimits;
+  readonly backlog: Http2Backlog;
   /** Applies the entry point's policy (path, host, forwarded headers). Undefined when it refuses: the head says why. */
   exchange(
     head: RequestHead,
@@ -104,6 +106,7 @@ export class Http2Connection implements Timed {
     this.#draining = false;
     this.#look = undefined;
     site.limits.add(this);
+    site.backlog.opened(this);
 
     const session = performServerHandshake(socket, options);
     this.#session = session;
@@ -116,6 +119,7 @@ export class Http2Connection implements Timed {
     session.on("close", () => {
       clearTimeout(this.#look);
       site.limits.remove(this);
+      site.backlog.closed(this);
       site.closed(this);
     });
   }
@@ -207,6 +211,26 @@ export class Http2Connection implements Timed {
     for (const { stream } of this.#streams) exact += stream.writableLength;
     this.#buffered = exact + bytes;
     return this.#buffered <= CONNECTION_BUFFER_MAX;
+  }
+
+  /** Bytes of requests and replies that wait. */
+  held(): number {
+    let bytes = 0;
+    for (const client of this.#streams) bytes += client.held();
+    return bytes;
+  }
+
+  /** Ends the streams that have waited longest, until as many bytes are free. Gives how many are. */
+  shed(bytes: number): number {
+    let freed = 0;
+    const waiting = [...this.#streams].filter((client) => client.held() > 0);
+    waiting.sort((a, b) => a.waitsSinceMs - b.waitsSinceMs);
+    for (const client of waiting) {
+      if (freed >= bytes) break;
+      freed += client.held();
+      client.shed();
+    }
+    return freed;
   }
 
   /** No first request, or no next one, in time. */

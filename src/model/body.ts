@@ -19,6 +19,9 @@ export interface BodySource {
   readonly length: number;
   /** It is kept somewhere, and may flow again from its beginning. */
   readonly replayable?: true;
+  /** Bytes that have come although the sink wants no more, and how many that may be. Absent: none. */
+  readonly ahead?: number;
+  readonly aheadMax?: number;
   flow(sink: BodySink): void;
   resume(): void;
   /** Nobody wants the rest: the source drains or destroys its connection as its protocol needs. */

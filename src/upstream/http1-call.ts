@@ -72,7 +72,7 @@ export class Http1Call implements UpstreamCall, BodySink, BodySource, Timed {
   }
 
   resume(): void {
-    this.connection?.readOn();
+    this.connection?.resume();
   }
 
   cancel(): void {

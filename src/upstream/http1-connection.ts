@@ -21,6 +21,8 @@ const CLOSED = 6;
 
 const INTERIM_MAX = 32;
 const READ_BYTES = 64 * 1024;
+/** What is read of a reply before anybody is known to take it: a client that reads nothing costs no more than this. */
+const FIRST_READ_BYTES = 8 * 1024;
 const EMPTY = Buffer.alloc(0);
 
 /** One connection to one server, and where it is in the request and the reply of the call it serves. */
@@ -45,8 +47,11 @@ export class Http1Connection implements Timed {
   /** Bytes of a reply whose sink wants no more now, or whose body does not flow yet. */
   #rest: Buffer;
   #waiting: boolean;
+  /** The client has taken something of the present reply. */
+  #flows: boolean;
   #serverEnded: boolean;
   #idleMs: number;
+  #firstBuffer: Buffer;
   #buffer: Buffer;
   readonly #drained: () => void;
 
@@ -67,8 +72,10 @@ export class Http1Connection implements Timed {
     this.#chunks = undefined;
     this.#rest = EMPTY;
     this.#waiting = false;
+    this.#flows = false;
     this.#serverEnded = false;
     this.#idleMs = 0;
+    this.#firstBuffer = EMPTY;
     this.#buffer = EMPTY;
     this.#drained = () => this.#onDrained();
     call.connection = this;
@@ -102,6 +109,10 @@ export class Http1Connection implements Timed {
 
   /** The buffer that the socket reads into; another one after its bytes were kept by somebody. */
   readBuffer(): Buffer {
+    if (!this.#flows) {
+      if (this.#firstBuffer.length === 0) this.#firstBuffer = Buffer.allocUnsafeSlow(FIRST_READ_BYTES);
+      return this.#firstBuffer;
+    }
     if (this.#buffer.length === 0) this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     return this.#buffer;
   }
@@ -113,6 +124,7 @@ export class Http1Connection implements Timed {
     call.connection = this;
     this.#state = HEAD;
     this.#interims = 0;
+    this.#flows = false;
     this.#served++;
     this.requestBegun = false;
     const { exchange } = call;
@@ -310,7 +322,13 @@ export class Http1Connection implements Timed {
     if (this.#rest.length > 0) this.#rest = Buffer.from(this.#rest);
   }
 
-  /** The body may flow, or flow on. */
+  /** What the sink kept of the body has left, and more may flow. */
+  resume(): void {
+    this.#flows = true;
+    this.readOn();
+  }
+
+  /** The body may flow. */
   readOn(): void {
     const call = this.#call;
     if (call?.sink === undefined || this.#state === CLOSED) return;
@@ -346,7 +364,9 @@ export class Http1Connection implements Timed {
       }
     }
     if (end > from) {
-      if (!sink.data(from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end))) this.#stall();
+      if (sink.data(from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end)))
+        this.#flows = true;
+      else this.#stall();
     }
     if (this.#state !== BODY_LENGTH || this.#left > 0)
       return !this.#waiting && this.#state !== (CLOSED as number);
@@ -367,6 +387,7 @@ export class Http1Connection implements Timed {
           this.#rest = bytes.subarray(at);
           return false;
         }
+        this.#flows = true;
         if (this.#call !== call || this.#state === CLOSED) return false;
       } else if (found === END) {
         if (at < bytes.length) this.#reply!.keepAlive = false;
@@ -382,6 +403,7 @@ export class Http1Connection implements Timed {
   /** The sink keeps the bytes, so the next read needs another buffer; until it is drained nothing is read. */
   #stall(): void {
     this.#waiting = true;
+    this.#firstBuffer = EMPTY;
     this.#buffer = EMPTY;
     this.limitAtMs = Number.POSITIVE_INFINITY;
   }

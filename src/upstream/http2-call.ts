@@ -1,4 +1,5 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
+import { keepable, limitReadAhead } from "../lib/read-ahead.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import type { BodySink, BodySource } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
@@ -14,7 +15,8 @@ import type { Transport } from "./transport.ts";
 const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = constants;
 const FLAG_END_STREAM = 1;
 const INTERIM_MAX = 32;
-const STREAM_BUFFER_MAX = 64 * 1024;
+/** Bytes of one request that may wait for the server before its source is stopped. */
+const STREAM_BUFFER_MAX = 4 * 1024;
 
 // Closing a stream, with whatever code, lets Node end it properly first, and half a request would pass for a whole one.
 const CUT = new Error("cut short");
@@ -67,6 +69,14 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.#over = false;
   }
 
+  get ahead(): number {
+    return this.#stream?.readableLength ?? 0;
+  }
+
+  get aheadMax(): number {
+    return this.session?.windowBytes ?? 0;
+  }
+
   get isOver(): boolean {
     return this.#over;
   }
@@ -97,6 +107,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       return;
     }
     this.#stream = stream;
+    limitReadAhead(stream);
     stream.on("error", ignore);
     stream.on("headers", this.#onInterim);
     stream.on("response", this.#onResponse);
@@ -129,7 +140,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       stream.write(Buffer.from(chunk));
       return true;
     }
-    stream.write(chunk, this.#onDrain);
+    stream.write(keepable(chunk), this.#onDrain);
     this.#stalled = true;
     if (!this.#replied) this.#limitIn(this.transport.idleReadMs);
     return false;

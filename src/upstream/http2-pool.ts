@@ -6,7 +6,7 @@ import type { Transport } from "./transport.ts";
 
 const WAITING_MAX = 1024;
 /** Connections to one server when the transport sets no limit: each carries a hundred requests and more. */
-const SESSIONS_MAX = 16;
+const SESSIONS_MAX = 32;
 
 /** The HTTP/2 connections of one server. The first with room is used, so that the others may fall idle and go. */
 export class Http2Pool {

@@ -11,7 +11,18 @@ const { NGHTTP2_CANCEL } = constants;
 const KEEP_ALIVE_DELAY_MS = 60_000;
 /** What a server may be asked at once before it has said how much it takes (RFC 9113 §6.5.2 recommends no less). */
 const STREAMS_AT_FIRST = 100;
-const STREAM_WINDOW = 256 * 1024;
+/** However much a server takes: what waits for clients that do not read is bounded by streams times their window. */
+const STREAMS_MAX = 256;
+/**
+ * Unread bytes of one reply. A few requests may fill a long line; many share what memory a connection may hold when
+ * none of their clients reads.
+ */
+const WINDOWS: readonly { readonly streams: number; readonly bytes: number }[] = [
+  { streams: 8, bytes: 128 * 1024 },
+  { streams: 32, bytes: 32 * 1024 },
+  { streams: 64, bytes: 16 * 1024 },
+  { streams: STREAMS_MAX, bytes: 8 * 1024 },
+];
 const CONNECTION_WINDOW = 1024 * 1024;
 
 const SESSION_OPTIONS = {
@@ -20,7 +31,7 @@ const SESSION_OPTIONS = {
   maxReservedRemoteStreams: 0,
   strictSingleValueFields: false,
   maxSendHeaderBlockLength: 256 * 1024,
-  settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: 64 * 1024 },
+  settings: { enablePush: false, maxHeaderListSize: 64 * 1024 },
 };
 
 const CONNECTING = 0;
@@ -39,6 +50,9 @@ export class Http2Session implements Timed {
   #waiting: Http2Call[];
   #active: number;
   #served: number;
+  /** Place in WINDOWS of what the server was told, and whether it has said that it knows. */
+  #window: number;
+  #windowKnown: boolean;
   #bytesRead: number;
   #pinging: boolean;
 
@@ -50,6 +64,8 @@ export class Http2Session implements Timed {
     this.#waiting = [];
     this.#active = 0;
     this.#served = 0;
+    this.#window = 0;
+    this.#windowKnown = false;
     this.#bytesRead = 0;
     this.#pinging = false;
     this.limitIndex = -1;
@@ -83,7 +99,7 @@ export class Http2Session implements Timed {
   }
 
   #streamsMax(): number {
-    return this.#session!.remoteSettings?.maxConcurrentStreams ?? STREAMS_AT_FIRST;
+    return Math.min(this.#session!.remoteSettings?.maxConcurrentStreams ?? STREAMS_AT_FIRST, STREAMS_MAX);
   }
 
   send(call: Http2Call): void {
@@ -94,8 +110,29 @@ export class Http2Session implements Timed {
     this.limitAtMs = Number.POSITIVE_INFINITY;
     this.#watchSilence();
     this.#active++;
+    if (this.#active > WINDOWS[this.#window]!.streams) this.#fitWindow();
     const reused = this.#served++ > 0;
     call.start(this, this.#session!, reused);
+  }
+
+  /** Unread bytes of one reply that the server may send. */
+  get windowBytes(): number {
+    return WINDOWS[this.#window]!.bytes;
+  }
+
+  /** One change at a time: the server may not have seen the last one. It grows again when far fewer are under way. */
+  #fitWindow(): void {
+    if (!this.#windowKnown || this.#session!.destroyed) return;
+    let fit = 0;
+    while (this.#active > WINDOWS[fit]!.streams && fit < WINDOWS.length - 1) fit++;
+    if (fit < this.#window && this.#active * 2 > WINDOWS[this.#window - 1]!.streams) return;
+    if (fit === this.#window) return;
+    this.#window = fit;
+    this.#windowKnown = false;
+    this.#session!.settings({ initialWindowSize: this.windowBytes }, () => {
+      this.#windowKnown = true;
+      this.#fitWindow();
+    });
   }
 
   #connected(secure: boolean): void {
@@ -106,8 +143,10 @@ export class Http2Session implements Timed {
       this.#pool.speaksHttp1(this.#takeWaiting());
       return;
     }
+    while (this.#waiting.length > WINDOWS[this.#window]!.streams) this.#window++;
     const session = connectHttp2(secure ? "https://server" : "http://server", {
       ...SESSION_OPTIONS,
+      settings: { ...SESSION_OPTIONS.settings, initialWindowSize: this.windowBytes },
       createConnection: () => this.#socket,
     });
     this.#session = session;
@@ -117,6 +156,10 @@ export class Http2Session implements Timed {
     session.on("close", () => this.#closed());
     session.on("remoteSettings", () => this.#pool.roomChanged());
     session.once("connect", () => session.setLocalWindowSize(CONNECTION_WINDOW));
+    session.once("localSettings", () => {
+      this.#windowKnown = true;
+      this.#fitWindow();
+    });
     for (const call of this.#takeWaiting()) if (!call.isOver) this.#pool.send(call);
     if (this.#active === 0) this.#rest();
   }
@@ -136,6 +179,7 @@ export class Http2Session implements Timed {
   callEnded(): void {
     this.#active--;
     if (this.#state === OPEN && this.#active === 0) this.#rest();
+    if (this.#window > 0) this.#fitWindow();
     this.#pool.roomChanged();
   }
 

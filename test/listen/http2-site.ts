@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { TimeLimits } from "../../src/lib/time-limits.ts";
 import { Http2Connection, type Http2Site, sessionOptions } from "../../src/listen/http2.ts";
+import { Http2Backlog } from "../../src/listen/http2-backlog.ts";
 import { type BodySink, type BodySource, BytesBody, NO_BODY } from "../../src/model/body.ts";
 import type { Gateway } from "../../src/model/client.ts";
 import { type EntryPointSettings, entryPointOptions } from "../../src/model/entry-point.ts";
@@ -27,6 +28,7 @@ export class Http2Port {
   readonly connections = new Set<Http2Connection>();
   readonly port: number;
   readonly settings: EntryPointSettings;
+  readonly backlog = new Http2Backlog(1);
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -84,6 +86,7 @@ export class Http2Port {
       gateway,
       limits: new TimeLimits(20),
       settings: this.settings,
+      backlog: this.backlog,
       headLimits: { lineBytesMax: 8192, headBytesMax: 32_768, headersMax: 128 },
       exchange(head, client, connection, body, startedAtMs) {
         const policy = {

@@ -1,0 +1,20 @@
+import { Plane, TestServer } from "../gateway/plane.ts";
+
+/**
+ * A data plane in a process of its own, so that its memory can be told from the test's: argument 2 is the server's
+ * port, 3 its scheme. Says its port, and its resident memory in megabytes whenever it is asked.
+ */
+const [, , port, scheme] = process.argv;
+const server = new TestServer(Number(port), { scheme: scheme === "h2c" ? "h2c" : "http" });
+const plane = await new Plane({
+  servers: [server],
+  entryPoint: { "transport.maxConnectionsPerIP": "0" },
+}).start();
+process.on("message", () => {
+  const ended = plane.done.map(({ fault }) => fault?.code ?? "fine");
+  // Nobody keeps exchanges in earnest.
+  plane.done.length = 0;
+  process.send!({ megabytes: process.memoryUsage.rss() / 1024 / 1024, active: plane.gateway.active, ended });
+});
+process.on("disconnect", () => process.exit());
+process.send!({ port: plane.port });
