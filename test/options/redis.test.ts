@@ -23,7 +23,15 @@ test("dialTimeout and sentinel: how the client is made", () => {
     return client.options as Record<string, unknown>;
   };
   assert.equal(made({ dialTimeout: "7s" })["connectTimeout"], 7000);
-  assert.equal(made({ "sentinel.masterName": "town" })["name"], "town");
+  const guarded = made({
+    "sentinel.masterName": "town",
+    "sentinel.username": "watch",
+    "sentinel.password": "s3cret",
+  });
+  assert.deepEqual(
+    [guarded["name"], guarded["sentinelUsername"], guarded["sentinelPassword"]],
+    ["town", "watch", "s3cret"],
+  );
 });
 
 test("writeTimeout: it must be more than nothing, as the others must", () => {

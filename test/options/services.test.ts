@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { after, before, test } from "node:test";
 import { type Answer, eventually, type Product, startProduct, startServer } from "../e2e/harness.ts";
+import { startDeaf } from "../upstream/deaf.ts";
 
 /** What services can be told, seen by clients and servers: each option by its name. */
 
@@ -10,7 +10,10 @@ const started: Started[] = [];
 let a: Started;
 let b: Started;
 let silent: Started;
+let deaf: Awaited<ReturnType<typeof startDeaf>>;
 let product: Product;
+/** Which service each health check was for. */
+const probed: string[] = [];
 const seen: string[] = [];
 const statuses = new Map<string, number>();
 
@@ -19,6 +22,7 @@ async function server(name: string): Promise<Started> {
     let body = "";
     request.on("data", (chunk) => (body += chunk));
     request.on("end", () => {
+      if (request.headers["x-probe"] !== undefined) probed.push(String(request.headers["x-probe"]));
       seen.push(`${name} ${request.method} ${request.headers.host} ${request.url} ${body}`);
       if (request.url === "/slow") return response.write("first");
       response.writeHead(statuses.get(name) ?? 200).end(`${name} ${request.headers.host} ${request.url}`);
@@ -31,6 +35,9 @@ async function server(name: string): Promise<Started> {
 before(async () => {
   [a, b, silent] = [await server("a"), await server("b"), await startServer(() => {})];
   started.push(silent);
+  deaf = await startDeaf();
+  const check = (name: string, unhealthyInterval: string) =>
+    `healthCheck: { path: /probe, status: 299, interval: 50ms, unhealthyInterval: ${unhealthyInterval}, headers: { X-Probe: ${name} } }`;
   const to = (...urls: string[]) => `servers: [ ${urls.map((url) => `{ url: "${url}" }`).join(", ")} ]`;
   const services: Record<string, string> = {
     a: `loadBalancer: { ${to(a.url)} }`,
@@ -57,6 +64,10 @@ before(async () => {
     idle: `{ timeouts: { idle: 100ms }, loadBalancer: { ${to(a.url)} } }`,
     whole: `{ timeouts: { request: 100ms }, loadBalancer: { ${to(silent.url)} } }`,
     limited: `{ limits: { body: 3 }, loadBalancer: { ${to(a.url)} } }`,
+    deaf: `{ timeouts: { connect: 100ms }, loadBalancer: { servers: [ { url: "http://127.0.0.1:${deaf.port}" } ] } }`,
+    seldom: `loadBalancer: { ${check("seldom", "1h")}, ${to(b.url)} }`,
+    often: `loadBalancer: { ${check("often", "50ms")}, ${to(b.url)} }`,
+    patient: `loadBalancer: { passiveHealthCheck: { failureWindow: 1s, maxFailedAttempts: 2 }, ${to(a.url)} }`,
     transport: `loadBalancer: { serversTransport: hasty, ${to(silent.url)} }`,
   };
   const routers = Object.keys(services).map(
@@ -80,6 +91,7 @@ ${written.join("\n")}
 
 after(async () => {
   await product[Symbol.asyncDispose]();
+  deaf.close();
   for (const one of started) await one[Symbol.asyncDispose]();
 });
 
@@ -164,31 +176,39 @@ test("middlewares of a service", async () => {
   assert.equal((await get("marked")).headers["x-mark"], "service");
 });
 
-test("timeouts.request, timeouts.idle and limits.body", async () => {
+// Without the option these would end too, after the minute that is the default.
+const SOON = { timeout: 30_000 };
+
+test("timeouts.request, timeouts.idle and limits.body", SOON, async () => {
   assert.equal((await get("whole")).status, 504);
   await assert.rejects(get("idle", "/slow"), /cut off|aborted|hang up/);
   assert.equal((await get("limited", "/x", "abcd")).status, 413);
 });
 
-test("timeouts.connect: a server that takes no connection is 504 after this time", async () => {
-  // A full queue of connections that nobody accepts.
-  const deaf = createServer();
-  await new Promise<void>((resolve) => deaf.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, resolve));
-  deaf.close();
-  await using hurried = await startProduct({
-    threads: 1,
-    file: `
-http:
-  routers: { app: { rule: "Host(\`app.test\`)", service: app } }
-  services: { app: { timeouts: { connect: 100ms }, loadBalancer: { servers: [ { url: "http://192.0.2.1:81" } ] } } }
-`,
-  });
-  const begun = performance.now();
-  const { status } = await hurried.get("app.test");
-  assert.ok(status === 504 || status === 502);
-  assert.ok(performance.now() - begun < 4000);
+test("timeouts.connect: a server that takes no connection is 504 after this time", {
+  timeout: 4500,
+}, async () => {
+  assert.equal((await product.get("deaf.test")).status, 504);
 });
 
-test("serversTransport: its limits are the service's", async () => {
+test("serversTransport: its limits are the service's", SOON, async () => {
   assert.equal((await get("transport")).status, 504);
+});
+
+test("healthCheck.unhealthyInterval: how often a server that is down is asked", async () => {
+  const probesOf = (name: string) => probed.filter((one) => one === name).length;
+  await eventually(() => assert.ok(probesOf("seldom") >= 1));
+  const before = probesOf("often");
+  await eventually(() => assert.ok(probesOf("often") >= before + 8));
+  assert.equal(probesOf("seldom"), 1);
+});
+
+test("passiveHealthCheck.maxFailedAttempts and failureWindow: after how many failures a server rests, and how long", async () => {
+  statuses.set("a", 500);
+  assert.equal((await get("patient")).status, 500);
+  assert.equal((await get("patient")).status, 500);
+  assert.equal((await get("patient")).status, 503, "the second failure took it out");
+  statuses.delete("a");
+  // By default it would be ten seconds.
+  await eventually(async () => assert.equal((await get("patient")).status, 200), 5);
 });

@@ -9,8 +9,10 @@ import { makeCertificate } from "../tls/certificates.ts";
 /** Certificates and stores, from the file to what a client is shown. */
 
 let product: Product;
+let authority: string;
 
 before(async () => {
+  authority = (await makeCertificate({ commonName: "authority", authority: true })).chain;
   const pair = async (name: string, more = "") => {
     const { chain, key } = await makeCertificate({ commonName: name, names: [name] });
     return `{ certFile: ${JSON.stringify(chain)}, keyFile: ${JSON.stringify(key)}${more} }`;
@@ -44,6 +46,26 @@ test("tls.certificates: certFile and keyFile are shown for the names in them", a
 
 test("tls.certificates.stores: those for another store than the default one are not shown", async () => {
   assert.equal(await shownFor("b.test"), "fallback.test");
+});
+
+test("tls.options: every one is in force as it is written", () => {
+  const made = gather({
+    file: `tls: { options: { own: {
+  minVersion: VersionTLS13, maxVersion: VersionTLS13, cipherSuites: [ TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 ],
+  curvePreferences: [ CurveP384 ], sniStrict: true, alpnProtocols: [ http/1.1 ], disableSessionTickets: true,
+  clientAuth: { caFiles: [ ${JSON.stringify(authority)} ], clientAuthType: RequireAndVerifyClientCert } } } }`,
+  });
+  const { preferServerCipherSuites: _, ...options } = made.snapshot.tls.options.get("own@file")!;
+  assert.deepEqual(options, {
+    minVersion: "VersionTLS13",
+    maxVersion: "VersionTLS13",
+    cipherSuites: ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"],
+    curvePreferences: ["CurveP384"],
+    sniStrict: true,
+    alpnProtocols: ["http/1.1"],
+    disableSessionTickets: true,
+    clientAuth: { caFiles: [authority], clientAuthType: "RequireAndVerifyClientCert" },
+  });
 });
 
 test("defaultCertificate: certFile and keyFile are shown for every other name", async () => {

@@ -252,7 +252,8 @@ test("SL-11 a client that leaves has its request cancelled at the server", async
   assert.equal(plane.gateway.active, 0);
 });
 
-test("a connection that goes silent is found out by a ping", async () => {
+// By default it waits fifteen seconds for the answer.
+test("a connection that goes silent is found out by a ping", { timeout: 12_000 }, async () => {
   const server = await new RawBackend(() => {}).start();
   open.push(server);
   const { client } = await through(server.port, {
