@@ -17,7 +17,7 @@ export default {
 export async function serve(args: readonly string[], shell: Shell): Promise<number> {
   const loaded = settingsOrComplaint(args, shell);
   if (loaded === undefined) return 1;
-  const log = createLog(loaded.settings.log);
+  const log = createLog(loaded.settings.log, undefined, version());
   for (const problem of loaded.problems) log.warn({ code: problem.code }, describeProblem(problem));
   for (const { option, by, over } of loaded.overrides) {
     log.debug({ option, by: describePlace(by), over: describePlace(over) }, "one setting replaces another");
@@ -36,5 +36,6 @@ export async function serve(args: readonly string[], shell: Shell): Promise<numb
     return 1;
   } finally {
     log.flush();
+    await log.close();
   }
 }

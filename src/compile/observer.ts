@@ -4,8 +4,7 @@ import type { Fault } from "../model/fault.ts";
 import type { Logger } from "../model/host.ts";
 import type { Settings } from "../model/settings.ts";
 import type { TrafficCells } from "../model/traffic.ts";
-import { AccessLogFormat } from "../observe/access-log.ts";
-import { LineSink } from "../observe/line-sink.ts";
+import { AccessLog } from "../observe/access-log-output.ts";
 import type { Meter } from "../observe/meter.ts";
 import { RequestMetrics } from "../observe/request-metrics.ts";
 import type { Tracer } from "../observe/tracer.ts";
@@ -15,6 +14,8 @@ export interface Watchers {
   readonly traffic: TrafficCells;
   readonly tail: RequestTail;
   readonly tracer: Tracer | undefined;
+  /** Requests for the collector of the access log. */
+  readonly send: (texts: readonly string[]) => void;
 }
 
 /** Writes down what came of requests, as far as the settings ask for it. */
@@ -24,9 +25,7 @@ export class RequestObserver implements Observer {
   readonly #traffic: TrafficCells;
   readonly #tail: RequestTail;
   readonly #tracer: Tracer | undefined;
-  readonly #access:
-    | { readonly format: AccessLogFormat; readonly sink: LineSink; readonly sampleRate: number }
-    | undefined;
+  readonly #access: AccessLog | undefined;
 
   /** `nextCount` numbers the requests of the whole process. */
   constructor(
@@ -34,7 +33,7 @@ export class RequestObserver implements Observer {
     meter: Meter,
     log: Logger,
     nextCount: () => number,
-    { traffic, tail, tracer }: Watchers,
+    { traffic, tail, tracer, send }: Watchers,
   ) {
     const { accessLog } = settings;
     this.#log = log;
@@ -42,14 +41,8 @@ export class RequestObserver implements Observer {
     this.#tail = tail;
     this.#tracer = tracer;
     this.metrics = makeMetrics(settings, meter);
-    if (accessLog !== undefined) {
-      const failed = (error: Error) => log.error({ err: error }, "the access log cannot be written");
-      this.#access = {
-        format: new AccessLogFormat(accessLog, nextCount),
-        sink: new LineSink(accessLog.filePath, failed),
-        sampleRate: accessLog.sampleRate,
-      };
-    }
+    const failed = (error: Error) => log.error({ err: error }, "the access log cannot be written");
+    this.#access = accessLog && new AccessLog(accessLog, { nextCount, failed, send });
   }
 
   done(exchange: Exchange): void {
@@ -57,10 +50,7 @@ export class RequestObserver implements Observer {
     const durationMs = performance.now() - exchange.startedAtMs;
     this.metrics?.done(exchange, durationMs);
     if (exchange.route?.service.name.endsWith("@internal") !== true) this.#look(exchange, durationMs);
-    if (this.#access === undefined || exchange.route?.accessLog === false) return;
-    if (!isSampled(exchange, this.#access.sampleRate)) return;
-    const line = this.#access.format.line(exchange, durationMs);
-    if (line !== undefined) this.#access.sink.write(line);
+    this.#access?.done(exchange, durationMs);
   }
 
   #look(exchange: Exchange, durationMs: number): void {
@@ -83,29 +73,28 @@ export class RequestObserver implements Observer {
   }
 
   get wantsOriginHeaders(): boolean {
-    return this.#access?.format.wantsOriginHeaders === true;
+    return this.#access?.wantsOriginHeaders === true;
   }
 
   /** Lines that the access log's file or pipe did not take. */
   get droppedLines(): number {
-    return this.#access?.sink.dropped ?? 0;
+    return this.#access?.dropped ?? 0;
+  }
+
+  /** A batch of the access log is on its way to the collector. */
+  taken(): void {
+    this.#access?.taken();
   }
 
   /** Opens the access log again, after somebody else rotated it. */
   reopen(): void {
-    this.#access?.sink.reopen();
+    this.#access?.reopen();
   }
 
   /** Resolves when the access log is written, or when nobody takes it. */
   async close(): Promise<void> {
-    await this.#access?.sink.flush();
+    await this.#access?.close();
   }
-}
-
-/** What failed is never left out. */
-function isSampled({ route, status }: Exchange, usualRate: number): boolean {
-  const rate = route?.accessLogSampleRate ?? usualRate;
-  return rate >= 1 || status === 0 || status >= 500 || Math.random() < rate;
 }
 
 function makeMetrics({ metrics }: Settings, meter: Meter): RequestMetrics | undefined {

@@ -2,8 +2,16 @@ import type { Logger } from "../model/host.ts";
 import type { Settings } from "../model/settings.ts";
 import type { SpanRecord } from "../model/spans.ts";
 import type { Series } from "../observe/meter-reader.ts";
-import { metricsMessage, type Resource, traceMessage } from "../observe/otlp.ts";
+import {
+  type LogRecord,
+  logsMessage,
+  metricsMessage,
+  type Resource,
+  resourceOf,
+  traceMessage,
+} from "../observe/otlp.ts";
 import { OtlpExporter } from "../observe/otlp-exporter.ts";
+import { recordOfRequest } from "../observe/otlp-logs.ts";
 import { makeSender, type Signal } from "../observe/otlp-sender.ts";
 
 export interface TelemetryHost {
@@ -16,17 +24,25 @@ export interface TelemetryHost {
 
 type Described = Pick<NonNullable<Settings["tracing"]>, "serviceName" | "resourceAttributes">;
 
+interface Export {
+  readonly exporter: OtlpExporter;
+  readonly resource: Resource;
+}
+
 /** What is sent to OpenTelemetry collectors. */
 export class Telemetry {
   readonly #host: TelemetryHost;
-  readonly #spans: { readonly exporter: OtlpExporter; readonly resource: Resource } | undefined;
-  readonly #metrics: { readonly exporter: OtlpExporter; readonly resource: Resource } | undefined;
+  readonly #spans: Export | undefined;
+  readonly #metrics: Export | undefined;
+  readonly #accessLog: Export | undefined;
   readonly #push: NodeJS.Timeout | undefined;
 
   constructor(host: TelemetryHost) {
-    const { tracing, metrics } = host.settings;
+    const { tracing, metrics, accessLog } = host.settings;
     this.#host = host;
     if (tracing !== undefined) this.#spans = this.#exporter(tracing, tracing.otlp ?? {}, "traces");
+    if (accessLog?.otlp !== undefined)
+      this.#accessLog = this.#exporter(accessLog.otlp, accessLog.otlp, "logs", "access log");
     const otlp = metrics?.otlp;
     if (otlp === undefined) return;
     this.#metrics = this.#exporter(otlp, otlp, "metrics");
@@ -36,23 +52,54 @@ export class Telemetry {
 
   spans(spans: readonly SpanRecord[]): void {
     if (this.#spans === undefined) return;
-    this.#spans.exporter.export(traceMessage(this.#spans.resource, spans));
+    const { exporter, resource } = this.#spans;
+    exporter.export(() => traceMessage(resource, spans), spans.length);
+  }
+
+  /** Requests of one thread: their fields in JSON and their line, by turns. */
+  requests(texts: readonly string[]): void {
+    if (this.#accessLog === undefined) return;
+    const { exporter, resource } = this.#accessLog;
+    exporter.export(() => logsMessage(resource, recordsOf(texts)), texts.length / 2);
+  }
+
+  /** What was lost because a collector did not take it, by kind. */
+  dropped(): ReadonlyMap<string, number> {
+    const kinds = [
+      ["traces", this.#spans],
+      ["metrics", this.#metrics],
+      ["access-log", this.#accessLog],
+    ] as const;
+    return new Map(kinds.flatMap(([kind, found]) => (found ? [[kind, found.exporter.dropped]] : [])));
   }
 
   async close(): Promise<void> {
     clearInterval(this.#push);
-    await Promise.all([this.#spans?.exporter.close(), this.#metrics?.exporter.close()]);
+    const exports = [this.#spans, this.#metrics, this.#accessLog];
+    await Promise.all(exports.map((one) => one?.exporter.close()));
   }
 
   #pushMetrics(): void {
     const { series, startedAtMs } = this.#host;
     const { resource, exporter } = this.#metrics!;
-    exporter.export(metricsMessage(resource, series(), startedAtMs, Date.now()));
+    const now = series();
+    const message = metricsMessage(resource, now, startedAtMs, Date.now());
+    exporter.export(() => message, now.length);
   }
 
-  #exporter(described: Described, transports: Parameters<typeof makeSender>[0], signal: Signal) {
-    const { serviceName, resourceAttributes } = described;
-    const resource: Resource = { serviceName, version: this.#host.version, attributes: resourceAttributes };
-    return { resource, exporter: new OtlpExporter(makeSender(transports, signal), signal, this.#host.log) };
+  #exporter(
+    described: Described,
+    transports: Parameters<typeof makeSender>[0],
+    signal: Signal,
+    what: string = signal,
+  ): Export {
+    const resource = resourceOf(described, this.#host.version);
+    return { resource, exporter: new OtlpExporter(makeSender(transports, signal), what, this.#host.log) };
   }
+}
+
+function recordsOf(texts: readonly string[]): LogRecord[] {
+  const records: LogRecord[] = [];
+  for (let i = 0; i < texts.length; i += 2) records.push(recordOfRequest(texts[i]!, texts[i + 1]!));
+  return records;
 }

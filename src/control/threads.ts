@@ -26,6 +26,7 @@ export interface ThreadsHost {
   readonly meter: (thread: number, message: MeterMessage) => void;
   readonly requests?: HearRequests;
   readonly spans?: (spans: readonly SpanRecord[]) => void;
+  readonly accessLog?: (texts: readonly string[]) => void;
   readonly threadStarted: (thread: number) => void;
   /** All the numbers of this thread are final: it is gone. */
   readonly threadGone: (thread: number) => void;
@@ -219,6 +220,10 @@ export class Threads {
         break;
       case "spans":
         this.#host.spans?.(message.spans);
+        break;
+      case "access-log":
+        this.#host.accessLog?.(message.texts);
+        seat.thread?.send({ kind: "access-log-taken" });
         break;
       case "broken-middleware":
         this.#host.brokenMiddleware(message.middleware, message.owner, message.reason);

@@ -22,7 +22,6 @@ import { entryPointOptions, NO_HTTP3 } from "./entry-point.ts";
 /** What a later issue brings: declared whole, and refused until it works. */
 const LATER = "it comes with a later release";
 const LATER_FILE = "it comes with a later release; fetch the routes yourself into a file of providers.file";
-const LATER_OTLP = "sending by OTLP comes with a later release";
 
 /** Known by name only: whatever is written below it, the answer is the sentence in `refused` or `obsolete`. */
 const gone = nameOnly;
@@ -439,7 +438,7 @@ export const logOptions = {
   format: choice("common", "json")({ doc: "Readable text, or one JSON object a line.", default: "common" }),
   noColor: bool({ doc: "No colours in readable text.", default: "false" }),
   ...rotation,
-  otlp: otlpLogs({ doc: "Send the log to an OpenTelemetry collector too.", refused: LATER_OTLP }),
+  otlp: otlpLogs({ doc: "Send the log to an OpenTelemetry collector too." }),
 };
 export type LogOptions = Values<typeof logOptions>;
 
@@ -479,7 +478,6 @@ export const accessLogOptions = {
   dualOutput: bool({
     doc: "Write to standard output or the file although OTLP is on.",
     default: "false",
-    refused: LATER_OTLP,
   }),
   filters: group({
     statusCodes: list(statusRange)({ doc: "Only these statuses." }),
@@ -497,7 +495,7 @@ export const accessLogOptions = {
       defaultMode: keepOrDrop({ doc: "What happens to query parameters.", default: "keep" }),
     })({ doc: "The query of the logged address.", always: true }),
   })({ doc: "What of a request is logged.", always: true }),
-  otlp: otlpLogs({ doc: "Send the lines to an OpenTelemetry collector.", refused: LATER_OTLP }),
+  otlp: otlpLogs({ doc: "Send the lines to an OpenTelemetry collector." }),
 };
 export type AccessLogOptions = Values<typeof accessLogOptions>;
 

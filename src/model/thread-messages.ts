@@ -29,6 +29,8 @@ export type ToThread =
   /** No new connections; requests under way have this long. `drained` follows. */
   | { readonly kind: "drain"; readonly graceMs: number }
   | { readonly kind: "meter"; readonly release: MeterRelease }
+  /** One batch of the access log is on its way to the collector. */
+  | { readonly kind: "access-log-taken" }
   /** Open log files again: somebody else has rotated them. */
   | { readonly kind: "reopen" }
   /** Somebody watches requests as they come, or nobody any more. */
@@ -55,6 +57,8 @@ export type FromThread =
     }
   | { readonly kind: "meter"; readonly message: MeterMessage }
   | { readonly kind: "spans"; readonly spans: readonly SpanRecord[] }
+  /** For the collector of the access log: fields in JSON and line, by turns. `access-log-taken` answers. */
+  | { readonly kind: "access-log"; readonly texts: readonly string[] }
   /** `dropped`: how many more there were than anyone can read. */
   | { readonly kind: "requests"; readonly samples: readonly RequestSample[]; readonly dropped: number };
 

@@ -4,6 +4,7 @@ import type { Logger } from "../model/host.ts";
 import type { LogOptions } from "../model/settings.ts";
 import { printable } from "../schema/problem.ts";
 import { LineSink, letOutputNotBlock } from "./line-sink.ts";
+import { LogExport } from "./log-export.ts";
 import { Rotation } from "./rotation.ts";
 
 /** The log of the process, and what only its owner may do with it. */
@@ -14,7 +15,8 @@ export interface Log extends Logger {
   reopen(): void;
   /** Writes out everything that is waiting: only before the process ends. */
   flush(): void;
-  close(): void;
+  /** What waits for a collector has a moment to leave. */
+  close(): Promise<void>;
 }
 
 /** Where lines go, for tests; a file or standard output otherwise. */
@@ -27,7 +29,8 @@ export interface Sink {
 /** Megabytes. */
 const SIZE_MAX = 100;
 
-export function createLog(options: LogOptions, sink?: Sink): Log {
+/** `version` is what a collector is told. */
+export function createLog(options: LogOptions, sink?: Sink, version = ""): Log {
   const onError = (error: Error) =>
     void process.stderr.write(`the log cannot be written: ${error.message}\n`);
   if (sink === undefined) letOutputNotBlock();
@@ -54,13 +57,17 @@ export function createLog(options: LogOptions, sink?: Sink): Log {
     },
     stream,
   );
+  const own = methods(log);
+  const sent = options.otlp && new LogExport(options.otlp, version, own);
+  const isOn = (level: keyof Logger) => log.isLevelEnabled(level);
   return {
-    ...methods(log),
-    isOn: (level) => log.isLevelEnabled(level),
+    ...(sent === undefined ? own : both(own, sent, isOn)),
+    isOn,
     reopen: () => file?.reopen(),
     flush: () => file?.flushSync(),
-    close: () => {
+    close: async () => {
       rotation?.close();
+      await sent?.close();
       file?.close();
     },
   };
@@ -73,6 +80,15 @@ function methods(log: Pino): Logger {
     warn: (fields, message) => log.warn(fields, message),
     error: (fields, message) => log.error(fields, message),
   };
+}
+
+/** Into the file or to standard output, and to the collector. */
+function both(own: Logger, sent: LogExport, isOn: (level: keyof Logger) => boolean): Logger {
+  const write = (level: keyof Logger) => (fields: Record<string, unknown>, message: string) => {
+    own[level](fields, message);
+    if (isOn(level)) sent.add(level, fields, message);
+  };
+  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
 }
 
 const LEVELS: Record<string, readonly [letters: string, color: string]> = {

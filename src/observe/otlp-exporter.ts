@@ -8,16 +8,21 @@ const TRIES = 3;
 const PAUSE_MS = 1000;
 const TOLD_EVERY_MS = 60_000;
 
+interface Waiting {
+  readonly make: () => OtlpMessage;
+  readonly count: number;
+}
+
 /** Sends messages one after the other and never lets anyone wait: what the collector does not take is dropped. */
 export class OtlpExporter {
   readonly #sender: OtlpSender;
   readonly #log: Logger;
   readonly #what: string;
-  readonly #waiting: OtlpMessage[] = [];
+  readonly #waiting: Waiting[] = [];
   #isSending = false;
   #toldAtMs = Number.NEGATIVE_INFINITY;
   #closed = false;
-  /** Messages that were dropped. */
+  /** Spans, records or series that were dropped. */
   dropped = 0;
 
   constructor(sender: OtlpSender, what: string, log: Logger) {
@@ -26,19 +31,20 @@ export class OtlpExporter {
     this.#log = log;
   }
 
-  export(message: OtlpMessage): void {
+  /** `make` is asked for the message, with `count` things in it, when it is its turn. */
+  export(make: () => OtlpMessage, count: number): void {
     if (this.#waiting.length >= WAITING_MAX) {
-      this.dropped++;
+      this.dropped += count;
       return;
     }
-    this.#waiting.push(message);
+    this.#waiting.push({ make, count });
     if (!this.#isSending) void this.#sendAll();
   }
 
   async #sendAll(): Promise<void> {
     this.#isSending = true;
-    for (let message = this.#waiting.shift(); message !== undefined; message = this.#waiting.shift()) {
-      if (!(await this.#send(message))) this.dropped++;
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      if (!(await this.#send(next.make()))) this.dropped += next.count;
     }
     this.#isSending = false;
   }

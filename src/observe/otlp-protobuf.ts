@@ -8,6 +8,7 @@ type Schema = { readonly [field: string]: Field };
 // The messages of opentelemetry-proto 1.x, as far as we fill them.
 const AnyValue: Schema = {
   stringValue: [1, "text"],
+  boolValue: [2, "bool"],
   intValue: [3, "int64"],
   doubleValue: [4, "double"],
   arrayValue: [5, () => ({ values: [1, () => AnyValue] })],
@@ -61,6 +62,7 @@ const LogRecord: Schema = {
   attributes: attributes(6),
   traceId: [9, "hex"],
   spanId: [10, "hex"],
+  observedTimeUnixNano: [11, "fixed64"],
 };
 
 const scoped = (items: string, item: Schema): Schema => ({

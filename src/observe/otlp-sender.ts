@@ -17,6 +17,9 @@ export interface OtlpSender {
 }
 
 const TIMEOUT_MS = 10_000;
+/** For all of it, however busily the collector answers. */
+const WHOLE_MS = 15_000;
+const REASON_MAX = 300;
 const compress = promisify(gzip);
 
 /** gRPC counts if both are written; HTTP if neither is. Throws with a reason when files cannot be read. */
@@ -52,6 +55,7 @@ class HttpSender implements OtlpSender {
       dispatcher: this.#agent,
       headersTimeout: TIMEOUT_MS,
       bodyTimeout: TIMEOUT_MS,
+      signal: AbortSignal.timeout(WHOLE_MS),
     });
     await body.dump();
     if (statusCode >= 300) throw new Error(`${this.#url.origin} answered ${statusCode}`);
@@ -99,11 +103,13 @@ class GrpcSender implements OtlpSender {
       const found = headers["grpc-status"];
       if (found === undefined) return;
       status = String(found);
-      reason = String(headers["grpc-message"] ?? "");
+      reason = String(headers["grpc-message"] ?? "").slice(0, REASON_MAX);
     };
     call.setTimeout(TIMEOUT_MS, () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    const limit = setTimeout(() => call.destroy(new Error("its answer does not end")), WHOLE_MS);
     call.on("response", read).on("trailers", read).on("error", reject).resume();
     call.on("close", () => {
+      clearTimeout(limit);
       if (status === "0") resolve();
       else reject(new Error(`${this.#origin} answered gRPC status ${status ?? "none"} ${reason}`.trimEnd()));
     });

@@ -11,6 +11,44 @@ export interface Resource {
   readonly attributes: ReadonlyMap<string, string>;
 }
 
+type AttributeValue = string | number | boolean | readonly string[];
+
+export interface LogRecord {
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly severity: keyof typeof SEVERITIES;
+  readonly body: string;
+  /** Flat list, name then value. */
+  readonly attributes: readonly AttributeValue[];
+  /** Empty outside a trace. */
+  readonly traceId?: string;
+  readonly spanId?: string;
+}
+
+/** What the settings say, after what the environment says to every program (OTEL_RESOURCE_ATTRIBUTES). */
+export function resourceOf(
+  {
+    serviceName,
+    resourceAttributes,
+  }: { serviceName: string; resourceAttributes: ReadonlyMap<string, string> },
+  version: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Resource {
+  const pairs = (env["OTEL_RESOURCE_ATTRIBUTES"] ?? "").split(",").flatMap((pair) => {
+    const at = pair.indexOf("=");
+    return at < 1 ? [] : [[pair.slice(0, at).trim(), decoded(pair.slice(at + 1).trim())] as const];
+  });
+  return { serviceName, version, attributes: new Map([...pairs, ...resourceAttributes]) };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 const SCOPE = "waybill";
 const KINDS = { internal: 1, server: 2, client: 3 } as const;
 
@@ -81,6 +119,23 @@ function metricMessage(members: readonly Series[], times: OtlpMessage): OtlpMess
   return { ...common, sum: { dataPoints, aggregationTemporality: CUMULATIVE, isMonotonic: true } };
 }
 
+const SEVERITIES = { debug: 5, info: 9, warn: 13, error: 17 } as const;
+
+export function logsMessage(resource: Resource, records: readonly LogRecord[]): OtlpMessage {
+  const logRecords = records.map(({ timeMs, severity, body, attributes, traceId = "", spanId = "" }) => ({
+    timeUnixNano: nanoseconds(timeMs),
+    observedTimeUnixNano: nanoseconds(timeMs),
+    severityNumber: SEVERITIES[severity],
+    severityText: severity.toUpperCase(),
+    body: { stringValue: body },
+    attributes: attributeMessages(attributes),
+    ...(traceId !== "" && { traceId }),
+    ...(spanId !== "" && { spanId }),
+  }));
+  const scopeLogs = [{ scope: scopeMessage(resource), logRecords }];
+  return { resourceLogs: [{ resource: resourceMessage(resource), scopeLogs }] };
+}
+
 function resourceMessage({ serviceName, version, attributes }: Resource): OtlpMessage {
   const own = ["service.name", serviceName, "service.version", version];
   return { attributes: attributeMessages([...own, ...[...attributes].flat()]) };
@@ -88,13 +143,14 @@ function resourceMessage({ serviceName, version, attributes }: Resource): OtlpMe
 
 const scopeMessage = ({ version }: Resource): OtlpMessage => ({ name: SCOPE, version });
 
-function attributeMessages(flat: readonly (string | number | readonly string[])[]): OtlpMessage[] {
+function attributeMessages(flat: readonly AttributeValue[]): OtlpMessage[] {
   const messages: OtlpMessage[] = [];
   for (let i = 0; i < flat.length; i += 2) messages.push({ key: flat[i], value: valueMessage(flat[i + 1]!) });
   return messages;
 }
 
-function valueMessage(value: string | number | readonly string[]): OtlpMessage {
+function valueMessage(value: AttributeValue): OtlpMessage {
+  if (typeof value === "boolean") return { boolValue: value };
   if (typeof value === "string") return { stringValue: value };
   if (typeof value === "number")
     return Number.isInteger(value) ? { intValue: String(value) } : { doubleValue: value };

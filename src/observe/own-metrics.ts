@@ -13,6 +13,8 @@ export interface OwnFacts {
   /** By resolver, since the start. */
   readonly orders: ReadonlyMap<string, CertificateCounts>;
   readonly threads: number;
+  /** Spans, series and access-log lines that collectors did not take, by kind. */
+  readonly notCollected: ReadonlyMap<string, number>;
   readonly startedAtMs: number;
 }
 
@@ -62,6 +64,10 @@ export class OwnMetrics {
     addServers(add, facts.servers);
     addCertificates(add, facts.certificates);
     addOrders(add, facts.orders);
+    const help =
+      "Spans, series and access-log lines that were dropped because the collector did not take them.";
+    for (const [kind, count] of facts.notCollected)
+      add("counter", "waybill_telemetry_dropped_total", help, count, ["kind", kind]);
     this.#addProcess(add, facts);
     return series;
   }
