@@ -5,11 +5,13 @@ import { createWhoami, listen } from "./whoami.ts";
 /** What a container of the demo is made from. */
 export interface DemoSpec {
   readonly name: string;
+  /** 64 hexadecimal digits; by chance if left out. */
+  readonly id?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly image?: string;
   /** TCP ports that the image exposes; taken from its labels, or 8080, if left out. */
   readonly ports?: readonly number[];
-  /** By network name: an address, or the empty text for none. One address of its own on `bridge` if left out. */
+  /** By network name: an address, `own` for its own, or the empty text for none. Its own on `bridge` if left out. */
   readonly networks?: Readonly<Record<string, string>>;
   readonly networkMode?: string;
   readonly health?: DemoHealth;
@@ -68,7 +70,7 @@ export class DemoEngine {
     if (this.containers().some(({ name }) => name === spec.name))
       throw new Error(`the name ${spec.name} is taken`);
     const container: DemoContainer = {
-      id: randomBytes(32).toString("hex"),
+      id: spec.id ?? randomBytes(32).toString("hex"),
       name: spec.name,
       spec,
       created: spec.created ?? Math.floor(Date.now() / 1000),
@@ -174,7 +176,8 @@ export class DemoEngine {
     const { host, port } = await listen(server, this.#nextAddress(), container.ports[0] ?? 0);
     container.server = server;
     container.ports = [port];
-    if (container.spec.networks === undefined) container.networks.set("bridge", host);
+    const networks = Object.entries(container.spec.networks ?? { bridge: "own" });
+    for (const [name, address] of networks) if (address === "own") container.networks.set(name, host);
   }
 
   #nextAddress(): string {

@@ -22,6 +22,12 @@ import { loadSettings } from "../../src/settings/load.ts";
 export interface ProductOptions {
   /** Beside those that every test needs: one entry point `web` on a free port of loopback, two threads. */
   readonly flags?: readonly string[];
+  /** Instead of that entry point: what else is written, as a person would have it. */
+  readonly written?: {
+    readonly flags: readonly string[];
+    readonly variables: ReadonlyMap<string, string>;
+    readonly cwd: string;
+  };
   readonly containers?: readonly DemoSpec[];
   /** Dynamic configuration for the file provider, in YAML. */
   readonly file?: string;
@@ -67,13 +73,13 @@ export interface GetOptions {
 }
 
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
-  const { flags = [], containers = [], file, threads = 2 } = options;
+  const { flags = [], containers = [], file, threads = 2, written } = options;
   const demo = await startDemoEngine({ containers });
   const folder = mkdtempSync(join(tmpdir(), "waybill-test-"));
   const path = join(folder, "dynamic.yml");
   if (file !== undefined) writeFileSync(path, file);
   const argv = [
-    "--entryPoints.web.address=127.0.0.1:0",
+    ...(written?.flags ?? ["--entryPoints.web.address=127.0.0.1:0"]),
     `--providers.docker.endpoint=${demo.endpoint}`,
     `--threads=${threads}`,
     "--providers.providersThrottleDuration=20ms",
@@ -81,7 +87,12 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     ...flags,
   ];
   const readFile = (name: string) => readFileSync(name, "utf8");
-  const loaded = loadSettings({ argv, env: new Map(), cwd: folder, readFile });
+  const loaded = loadSettings({
+    argv,
+    env: written?.variables ?? new Map(),
+    cwd: written?.cwd ?? folder,
+    readFile,
+  });
   const errors = loaded.problems.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw new Error(errors.map(describeProblem).join("\n"));
   const log: LogLine[] = [];

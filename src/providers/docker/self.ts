@@ -12,7 +12,8 @@ export interface Surroundings {
   readonly cgroup: string;
 }
 
-export function readSurroundings(): Surroundings {
+/** Docker says a container's host name in its environment too. */
+export function readSurroundings(env: NodeJS.ProcessEnv): Surroundings {
   const read = (path: string) => {
     try {
       return readFileSync(path, "utf8");
@@ -20,7 +21,11 @@ export function readSurroundings(): Surroundings {
       return "";
     }
   };
-  return { hostname: hostname(), mounts: read("/proc/self/mountinfo"), cgroup: read("/proc/self/cgroup") };
+  return {
+    hostname: env["HOSTNAME"] || hostname(),
+    mounts: read("/proc/self/mountinfo"),
+    cgroup: read("/proc/self/cgroup"),
+  };
 }
 
 /** Finds our own container among those listed. */

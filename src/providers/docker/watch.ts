@@ -78,7 +78,7 @@ export class DockerWatch {
     this.#host = host;
     this.#publish = publish;
     this.#pacer = new Pacer(REBUILDS_A_SECOND, 1000, host.tickMs);
-    this.#surroundings = host.surroundings ?? readSurroundings();
+    this.#surroundings = host.surroundings ?? readSurroundings(host.env);
     this.done = this.#run();
   }
 
