@@ -106,7 +106,7 @@ test("the engine is reached over TLS with a client certificate, from the setting
   await assert.rejects(namesAt({ endpoint, tls: { ...given, cert: "", key: "" } }));
   await assert.rejects(
     namesAt({ endpoint, tls: { ...given, ca: "" } }),
-    /unable to verify|self.signed|issuer/,
+    /its certificate is not trusted: name the authority that signed it in providers\.docker\.tls\.ca/,
   );
 
   const certificates = join(folder, "env");
@@ -122,6 +122,16 @@ test("the engine is reached over TLS with a client certificate, from the setting
   assert.deepEqual(await namesAt({}, env), ["/secret"]);
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
+});
+
+test("an engine that is asked by TLS and does not speak it is told apart from one that is away", async () => {
+  const demo = await startDemoEngine({ containers: [] });
+  const tls = { ca: "", cert: "", key: "", insecureSkipVerify: true, caOptional: undefined };
+  try {
+    await assert.rejects(namesAt({ endpoint: demo.endpoint, tls }), /does not speak TLS there/);
+  } finally {
+    await demo.close();
+  }
 });
 
 test("the engine is reached over SSH, if the host's key is known", async () => {

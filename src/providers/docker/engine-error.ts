@@ -19,6 +19,9 @@ const SWITCHES: [RegExp, string][] = [
   [/^\/version/, "VERSION=1"],
 ];
 
+const NOT_TRUSTED =
+  "its certificate is not trusted: name the authority that signed it in providers.docker.tls.ca";
+
 const REASONS: Record<string, string> = {
   ENOENT: "there is no such socket: is Docker running, and is the socket mounted?",
   EACCES:
@@ -27,6 +30,15 @@ const REASONS: Record<string, string> = {
   ECONNRESET: "the connection was cut",
   ENOTFOUND: "there is no such host",
   EHOSTUNREACH: "the host cannot be reached",
+  ENETUNREACH: "the host cannot be reached",
+  ETIMEDOUT: "nobody answers there",
+  EPROTO:
+    "it does not speak TLS there: leave providers.docker.tls out, or name the port that does (often 2376)",
+  DEPTH_ZERO_SELF_SIGNED_CERT: NOT_TRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: NOT_TRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: NOT_TRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: NOT_TRUSTED,
+  CERT_HAS_EXPIRED: "its certificate has expired",
 };
 
 export function explainEngineError(error: unknown, path: string, endpoint: Endpoint): EngineError {
@@ -45,5 +57,5 @@ export function explainEngineError(error: unknown, path: string, endpoint: Endpo
   if (endpoint.isSsh && /verif/i.test(message)) {
     return new EngineError(`the host key is not in ~/.ssh/known_hosts: connect once with ssh and accept it`);
   }
-  return new EngineError(REASONS[code ?? ""] ?? message);
+  return new EngineError(REASONS[code ?? ""] ?? message.trim());
 }
