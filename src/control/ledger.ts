@@ -1,5 +1,6 @@
+import type { Declared } from "../model/declared.ts";
 import type { Status } from "../model/report.ts";
-import type { Place } from "../schema/node.ts";
+import type { Node, Place } from "../schema/node.ts";
 import type { Problem, Subject } from "../schema/problem.ts";
 
 /** What is wrong with what. Every problem found while putting a configuration together is written down here. */
@@ -58,7 +59,25 @@ const NONE: readonly Problem[] = [];
 const worstFirst = (a: Problem, b: Problem) =>
   a.severity === b.severity ? 0 : a.severity === "error" ? -1 : 1;
 
-/** The place of one option of something that was written at `place`. */
-export function optionOf(place: Place, option: string): Place {
-  return { ...place, key: place.key === "" ? option : `${place.key}.${option}` };
+/**
+ * The place of one option of something declared, such as `tls.options` or `weighted.services[1].name`: where it stands,
+ * or where what would hold it does.
+ */
+export function optionOf({ place, node }: Pick<Declared<unknown>, "place" | "node">, option: string): Place {
+  const key = place.key === "" ? option : `${place.key}.${option}`;
+  let at: Node | undefined = node;
+  let nearest = place;
+  for (const name of option.split(/[.[\]]+/)) {
+    if (name === "") continue;
+    at = at?.items?.[Number(name)] ?? at?.get(name);
+    if (at === undefined) return { ...nearest, key };
+    nearest = at.place;
+  }
+  return nearest;
+}
+
+/** A problem that names an option below what was declared, at the option itself. */
+export function pointed(problem: Problem, declared: Pick<Declared<unknown>, "place" | "node">): Problem {
+  const option = problem.place.key.slice(declared.place.key.length + 1);
+  return { ...problem, place: optionOf(declared, option) };
 }

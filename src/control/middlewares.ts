@@ -75,7 +75,7 @@ export class MiddlewareBook {
     if (type === "errors" && typeof options["service"] === "string") {
       const service = qualify(options["service"], provider);
       if (!serviceExists(service)) {
-        const place = optionOf(declared.place, "service");
+        const place = optionOf(declared, `${type}.service`);
         this.#context.ledger.error(subject, place, "unknown-service", `there is no service ${service}`);
         return;
       }
@@ -100,7 +100,7 @@ export class MiddlewareBook {
     const { declared, provider } = middleware;
     if (declared.value.type !== "chain") return this.specs.has(name) ? [name] : undefined;
     const subject: Subject = { kind: "middleware", name };
-    const place = optionOf(declared.place, "middlewares");
+    const place = optionOf(declared, "chain.middlewares");
     if (above.includes(name)) {
       const circle = [...above.slice(above.indexOf(name)), name].join(" -> ");
       this.#context.ledger.error(subject, place, "recursion", `the chain contains itself: ${circle}`);

@@ -339,16 +339,16 @@ class Judgement {
   /** Its rule says which requests it means. */
   hasRule = false;
   readonly #ledger: Context["ledger"];
-  readonly #place: Place;
+  readonly #declared: Found<DeclaredRouter>["declared"];
 
   constructor(ledger: Context["ledger"], { name, declared }: Found<DeclaredRouter>) {
     this.subject = { kind: "router", name };
     this.#ledger = ledger;
-    this.#place = declared.place;
+    this.#declared = declared;
   }
 
   at(option: string): Place {
-    return optionOf(this.#place, option);
+    return optionOf(this.#declared, option);
   }
 
   error(option: string, code: string, message: string, suggestion?: string): void {

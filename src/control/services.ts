@@ -73,7 +73,7 @@ export class ServiceBook {
       this.#context.ledger.error(subjectOf(name), place, "bad-service", message);
       return undefined;
     }
-    const where = optionOf(place, "middlewares");
+    const where = optionOf(declared, "middlewares");
     const middlewares = this.#middlewares!.resolve(value.middlewares, provider, subjectOf(name), where);
     if (middlewares === undefined) return undefined;
     const common = { name, middlewares, timeouts: value.timeouts, limits: value.limits };
@@ -89,9 +89,7 @@ export class ServiceBook {
     const { servers, unavailable, ...options } = declared.value.loadBalancer!;
     const written = options.serversTransport;
     const serversTransport = written === "" ? DEFAULT_TRANSPORT : qualify(written, provider);
-    if (
-      !this.#hasTransport(name, serversTransport, optionOf(declared.place, "loadBalancer.serversTransport"))
-    ) {
+    if (!this.#hasTransport(name, serversTransport, optionOf(declared, "loadBalancer.serversTransport"))) {
       return undefined;
     }
     const slots = servers.map((server) => this.#context.slotOf(name, server.id));
@@ -146,7 +144,7 @@ export class ServiceBook {
     const spec = withChildren(withoutAbsent(service.declared.value, isThere), common, kind, child);
     if (spec.kind === "weighted" || spec.kind === "highestRandomWeight") {
       if (spec.options.services.length === 0) {
-        const place = optionOf(service.declared.place, kind);
+        const place = optionOf(service.declared, kind);
         this.#context.ledger.error(
           subjectOf(service.name),
           place,
@@ -167,7 +165,7 @@ export class ServiceBook {
     const suggestion = nearest(child, this.found.keys());
     this.#context.ledger.warn(
       subjectOf(name),
-      optionOf(declared.place, kind),
+      optionOf(declared, kind),
       "absent-service",
       message,
       suggestion,
@@ -183,7 +181,7 @@ export class ServiceBook {
   ): string | undefined {
     const name = qualify(written, parent.provider);
     const subject = subjectOf(parent.name);
-    const place = optionOf(parent.declared.place, option);
+    const place = optionOf(parent.declared, option);
     this.#context.users.add(subjectOf(name), subject);
     if (!this.found.has(name)) {
       complainUnknown(this.#context, subject, place, "service", name, this.found.keys());

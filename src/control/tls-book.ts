@@ -4,7 +4,7 @@ import { readOptions } from "../schema/option.ts";
 import type { Subject } from "../schema/problem.ts";
 import { checkTlsOptions } from "../tls/options.ts";
 import { type Context, collect, type Found } from "./context.ts";
-import { optionOf } from "./ledger.ts";
+import { optionOf, pointed } from "./ledger.ts";
 import { readAuthorities } from "./transports.ts";
 
 export const DEFAULT_OPTIONS = "default";
@@ -57,13 +57,14 @@ export function precedenceOf({ settings }: Context, provider: string): number {
 function readTlsOptions(
   context: Context,
   subject: Subject,
-  { value, place }: Found<TlsOptionsOptions>["declared"],
+  declared: Found<TlsOptionsOptions>["declared"],
 ): TlsOptionsOptions | undefined {
-  const problems = checkTlsOptions(value, place);
-  for (const problem of problems) context.ledger.take([{ ...problem, subject }]);
+  const { value } = declared;
+  const problems = checkTlsOptions(value, declared.place);
+  for (const problem of problems) context.ledger.take([{ ...pointed(problem, declared), subject }]);
   let isWhole = !problems.some((problem) => problem.severity === "error");
   const caFiles = (value.clientAuth?.caFiles ?? []).map((file) => {
-    const pem = readAuthorities(context, subject, optionOf(place, "clientAuth.caFiles"), file);
+    const pem = readAuthorities(context, subject, optionOf(declared, "clientAuth.caFiles"), file);
     if (pem === undefined) isWhole = false;
     return pem ?? "";
   });

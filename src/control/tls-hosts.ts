@@ -53,7 +53,7 @@ function claimHosts(
         const message = `host ${host} has the TLS options ${first.options} of router ${first.router.found.name} already, so ${options} is not used for it`;
         ledger.warn(
           { kind: "router", name: found.name },
-          optionOf(found.declared.place, "tls.options"),
+          optionOf(found.declared, "tls.options"),
           "conflict",
           message,
         );
@@ -74,7 +74,7 @@ function settle(
     (host) => claims.get(host.toLowerCase().replace(/\.$/, ""))?.options ?? DEFAULT_OPTIONS,
   );
   const subject = { kind: "router", name: found.name } as const;
-  const place = optionOf(found.declared.place, "tls.options");
+  const place = optionOf(found.declared, "tls.options");
   if (new Set(claimed).size > 1) {
     const message = `its hosts have different TLS options (${[...new Set(claimed)].join(", ")}); requests for the others get 421`;
     ledger.warn(subject, place, "conflict", message);

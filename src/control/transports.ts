@@ -4,7 +4,7 @@ import type { Subject } from "../schema/problem.ts";
 import { faultInAuthorities } from "../tls/certificate.ts";
 import { checkVersionsAndCiphers } from "../tls/options.ts";
 import { type Context, collect, type Found } from "./context.ts";
-import { optionOf } from "./ledger.ts";
+import { optionOf, pointed } from "./ledger.ts";
 
 export const DEFAULT_TRANSPORT = "default@internal";
 
@@ -17,7 +17,7 @@ export class TransportBook {
     this.found = collect(context.declarations, (declaration) => declaration.transports);
     for (const { name, declared } of this.found.values()) {
       if (declared.broken) continue;
-      const options = readTransport(context, { kind: "transport", name }, declared.value, declared.place);
+      const options = readTransport(context, { kind: "transport", name }, declared);
       if (options !== undefined) this.specs.set(name, options);
     }
   }
@@ -29,21 +29,21 @@ export const TRANSPORT_OPTIONS = Object.keys(transportOptions);
 function readTransport(
   context: Context,
   subject: Subject,
-  options: TransportOptions,
-  place: Place,
+  declared: Found<TransportOptions>["declared"],
 ): TransportOptions | undefined {
-  const problems = checkVersionsAndCiphers(options, place);
-  for (const problem of problems) context.ledger.take([{ ...problem, subject }]);
+  const { value: options } = declared;
+  const problems = checkVersionsAndCiphers(options, declared.place);
+  for (const problem of problems) context.ledger.take([{ ...pointed(problem, declared), subject }]);
   let isWhole = !problems.some((problem) => problem.severity === "error");
   const read = (value: string, option: string) => {
-    const pem = readPem(context, subject, optionOf(place, option), value);
+    const pem = readPem(context, subject, optionOf(declared, option), value);
     if (pem === undefined) isWhole = false;
     return pem ?? "";
   };
   const complete = {
     ...options,
     rootCAs: options.rootCAs.map((value) => {
-      const pem = readAuthorities(context, subject, optionOf(place, "rootCAs"), value);
+      const pem = readAuthorities(context, subject, optionOf(declared, "rootCAs"), value);
       if (pem === undefined) isWhole = false;
       return pem ?? "";
     }),

@@ -194,7 +194,8 @@ export class Merge {
 }
 
 function declared<T>(claim: Claim, value: T): Declared<T> {
-  return { value, place: claim.part.node.place, broken: claim.part.broken, workloads: claim.workloads };
+  const { node, broken } = claim.part;
+  return { value, place: node.place, node, broken, workloads: claim.workloads };
 }
 
 function join(claim: Claim, part: Part<DeclaredService>): void {

@@ -1,4 +1,4 @@
-import type { Place } from "../schema/node.ts";
+import type { Node, Place } from "../schema/node.ts";
 import type { Problem } from "../schema/problem.ts";
 import type {
   FileServiceOptions,
@@ -15,6 +15,8 @@ import type { Unavailable, Workload } from "./workload.ts";
 export interface Declared<T> {
   readonly value: T;
   readonly place: Place;
+  /** What was written, so that problems found later can point at one option of it. */
+  readonly node?: Node;
   /** Problems of error severity were found inside it: it is shown, but not in force. */
   readonly broken: boolean;
   /** Containers that declare it, oldest first; none for files. */

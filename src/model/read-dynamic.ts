@@ -108,7 +108,7 @@ function readOne<T>(node: Node, subject: Subject, read: Read<T>, context: Dynami
     );
   }
   const value = read(node, reader);
-  return { value, place: node.place, broken, workloads: [] };
+  return { value, place: node.place, node, broken, workloads: [] };
 }
 
 function readRouter(node: Node, reader: Reader): DeclaredRouter {

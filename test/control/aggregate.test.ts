@@ -94,6 +94,72 @@ test("a router whose rule says nothing has no place to keep", () => {
   assert.deepEqual([...closedOf(made)], []);
 });
 
+test("what is wrong is shown at the line and column of the option itself", () => {
+  const made = gather({
+    file: `http:
+  routers:
+    app:
+      rule: "Host(\`app.test\`)"
+      entryPoints:
+        - wep
+      middlewares: [ authh ]
+      service: apq
+      tls:
+        certResolver: nobody
+        options: modren
+    bad:
+      rule: "Host("
+      priority: 9223372036854775807
+      service: sum
+  services:
+    sum:
+      weighted:
+        services:
+          - name: one
+    one:
+      loadBalancer:
+        serversTransport: gone
+        servers: []
+  middlewares:
+    all:
+      chain:
+        middlewares: [ gone ]
+    pages:
+      errors:
+        status: [ "500" ]
+        service: gone
+  serversTransports:
+    old:
+      minVersion: VersionTLS10
+      rootCAs: [ /nowhere ]
+tls:
+  options:
+    strict:
+      clientAuth:
+        caFiles: [ /nowhere ]
+`,
+  });
+  const places = made.report.problems.map(({ place: { key, line, column } }) => `${key} ${line}:${column}`);
+  assert.deepEqual(places.sort(), [
+    "http.middlewares.all.chain.middlewares 28:9",
+    "http.middlewares.pages.errors.service 32:9",
+    "http.routers.app.entryPoints 5:7",
+    "http.routers.app.entryPoints 5:7",
+    "http.routers.app.middlewares 7:7",
+    "http.routers.app.service 8:7",
+    "http.routers.app.tls.certResolver 10:9",
+    "http.routers.app.tls.options 11:9",
+    "http.routers.bad.priority 14:7",
+    "http.routers.bad.rule 13:7",
+    "http.routers.bad.service 15:7",
+    "http.serversTransports.old.minVersion 35:7",
+    "http.serversTransports.old.rootCAs 36:7",
+    "http.services.one.loadBalancer.serversTransport 23:9",
+    "http.services.sum.weighted.services[0].name 20:13",
+    "tls.options.strict.clientAuth.caFiles 41:9",
+  ]);
+});
+
 test("a router that refuses still has its host ask for client certificates", () => {
   const made = gather({
     file: `${http(`routers:
