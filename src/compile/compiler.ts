@@ -4,7 +4,7 @@ import type { Hooks } from "../model/middleware.ts";
 import type { Route } from "../model/route.ts";
 import type { ServerCells } from "../model/server-cells.ts";
 import type { Leaf, Service } from "../model/service.ts";
-import type { RouterSpec, ServiceSpec, Snapshot } from "../model/snapshot.ts";
+import type { MiddlewareSpec, RouterSpec, ServiceSpec, Snapshot } from "../model/snapshot.ts";
 import type { Upstream } from "../model/upstream.ts";
 import { type CompiledRouter, compileTable, type RoutingTable } from "../routing/table.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -22,8 +22,13 @@ export interface Surroundings {
   readonly makeUpstream: (options: TransportOptions) => Upstream;
   /** Services that the proxy answers itself, by name: `ping@internal`. */
   readonly internal: ReadonlyMap<string, (exchange: Exchange) => Reply | Promise<Reply>>;
-  /** What a traced router's requests are traced by: always the same object for the same kind of router. */
-  readonly trace?: ((spec: RouterSpec) => Hooks) | undefined;
+  /** What a traced router's requests are traced by, and what stands before its middlewares: always the same objects. */
+  readonly trace?:
+    | {
+        readonly router: (spec: RouterSpec) => Hooks;
+        readonly middleware: (spec: MiddlewareSpec) => Hooks;
+      }
+    | undefined;
 }
 
 interface Transport {
@@ -110,9 +115,10 @@ export class Compiler {
       const own = this.#middlewares.hooksOf(
         spec.name,
         spec.middlewares.map((name) => middlewares.get(name)!),
+        spec.tracing && spec.detailedTraces ? this.#around.trace?.middleware : undefined,
       );
       // A child goes on with the hooks of its parent, the tracing one included.
-      const trace = spec.tracing && spec.parents.length === 0 ? this.#around.trace?.(spec) : undefined;
+      const trace = spec.tracing && spec.parents.length === 0 ? this.#around.trace?.router(spec) : undefined;
       const hooks = trace === undefined ? own : [trace, ...own];
       const service = this.#services.get(spec.service)?.service ?? NO_SERVICE;
       const isSame =

@@ -78,7 +78,10 @@ export class DataPlane {
       thread: thread.index,
       makeUpstream: (options) => new ServersUpstream(options, transportTls(options), this.#limits),
       internal: internalServices(this.#state),
-      trace: tracer && ((spec) => tracer.hooksFor(spec.detailedTraces)),
+      trace: tracer && {
+        router: (spec) => tracer.hooksFor(spec.detailedTraces),
+        middleware: (spec) => tracer.markFor(spec),
+      },
     });
     this.#beat();
   }
@@ -179,10 +182,11 @@ export class DataPlane {
 
   #tools(): Tools {
     const { fetch } = new Fetcher();
+    const tracer = this.#tracer;
     const sharedLimits = new SharedLimits(this.#log);
     return {
       thread: this.#start.thread,
-      fetch,
+      fetch: tracer === undefined ? fetch : (request, exchange) => tracer.fetch(fetch, request, exchange),
       log: this.#log,
       counter: (name, help, middleware, owner) =>
         this.#meter.counter(`waybill_${name}`, help, ["middleware", middleware, "owner", owner]),

@@ -32,11 +32,17 @@ export class Middlewares {
     this.#tools = tools;
   }
 
-  /** The hooks of a router or service, outermost first. */
-  hooksOf(owner: string, specs: readonly MiddlewareSpec[]): readonly Hooks[] {
+  /** The hooks of a router or service, outermost first; `markFor` gives what stands before each. */
+  hooksOf(
+    owner: string,
+    specs: readonly MiddlewareSpec[],
+    markFor?: (spec: MiddlewareSpec) => Hooks,
+  ): readonly Hooks[] {
     if (specs.length === 0) return NO_HOOKS;
     const instances = specs.map((spec) => this.#instanceOf(owner, spec));
-    return [...instances.flatMap(({ outer }) => outer), ...instances.map(({ inner }) => inner)];
+    const marked = (instance: Instance) =>
+      markFor === undefined ? [instance.inner] : [markFor(instance.spec), instance.inner];
+    return [...instances.flatMap(({ outer }) => outer), ...instances.flatMap(marked)];
   }
 
   /** Ends a round: what was not asked for since the last one is no longer in use. */

@@ -110,7 +110,7 @@ export default middleware({
       }
       let answer: FetchReply;
       try {
-        answer = await host.fetch(ask.about(exchange, body));
+        answer = await host.fetch(ask.about(exchange, body), exchange);
       } catch (error) {
         failures.add(1);
         exchange.detail = `forwardAuth: ${error instanceof Error ? error.message : String(error)}`;

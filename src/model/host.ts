@@ -33,8 +33,11 @@ export interface Host {
   readonly shared: SharedArrayBuffer | undefined;
   /** Which thread this is, so that what a dead one had taken can be given back. */
   readonly thread: ThreadId;
-  /** An HTTP request of our own (forward auth, key sets), never following redirects. Rejects with a `FetchFailure`. */
-  readonly fetch: (request: FetchRequest) => Promise<FetchReply>;
+  /**
+   * An HTTP request of our own (forward auth, key sets), never following redirects. Rejects with a `FetchFailure`.
+   * `exchange`: on whose behalf, so that it is part of the same trace.
+   */
+  readonly fetch: (request: FetchRequest, exchange?: Exchange) => Promise<FetchReply>;
   /** Sends the exchange's request to a service and gives its whole reply, as `errors` needs. */
   readonly call: (service: string, request: CallRequest, exchange: Exchange) => Promise<Reply>;
   /** Reads the request body into memory, at most `bytesMax`; the exchange then has a body that can flow again. Resolves to undefined when it is larger. */

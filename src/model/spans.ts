@@ -27,4 +27,16 @@ export interface TraceContext {
   /** Of the span for the request to the server. */
   readonly clientSpanId: string;
   readonly sampled: boolean;
+  /** Those that have begun, for routers that are traced in detail. */
+  readonly middlewares: MiddlewareMark[];
+}
+
+export interface MiddlewareMark {
+  readonly spanId: string;
+  /** As the span is called. */
+  readonly type: string;
+  /** `auth@docker`. */
+  readonly name: string;
+  /** `performance.now()`. */
+  readonly atMs: number;
 }

@@ -20,6 +20,7 @@ export function continueTrace(headers: Headers, sampleRate: number): TraceContex
     parentId: parent?.spanId ?? "",
     clientSpanId: randomHex(8),
     sampled: parent?.sampled ?? Math.random() < sampleRate,
+    middlewares: [],
   };
   const next = context.sampled ? context.clientSpanId : context.spanId;
   const value = `00-${context.traceId}-${next}-${context.sampled ? "01" : "00"}`;

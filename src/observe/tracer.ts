@@ -1,12 +1,11 @@
 import type { Exchange } from "../model/exchange.ts";
-import { getHeader, getHeaders } from "../model/headers.ts";
+import { getHeader, putHeader } from "../model/headers.ts";
+import type { FetchReply, FetchRequest } from "../model/host.ts";
 import type { Hooks } from "../model/middleware.ts";
-import type { Settings } from "../model/settings.ts";
+import type { MiddlewareSpec } from "../model/snapshot.ts";
 import type { SpanRecord, TraceContext } from "../model/spans.ts";
+import { SpanAttributes, type TracingOptions } from "./span-attributes.ts";
 import { continueTrace, newSpanId } from "./trace-context.ts";
-
-type TracingOptions = NonNullable<Settings["tracing"]>;
-type Attributes = (string | number | readonly string[])[];
 
 type Common = Pick<SpanRecord, "traceId" | "traceState" | "endMs">;
 
@@ -29,9 +28,8 @@ export function traceOf(exchange: Exchange): TraceContext | undefined {
 export class Tracer {
   readonly #options: TracingOptions;
   readonly #send: (spans: readonly SpanRecord[]) => void;
-  readonly #safe: ReadonlySet<string>;
-  readonly #requestHeaders: readonly string[];
-  readonly #replyHeaders: readonly string[];
+  readonly #attributes: SpanAttributes;
+  readonly #marks = new WeakMap<MiddlewareSpec, Hooks>();
   readonly #timer: NodeJS.Timeout;
   readonly #minimal = this.#hooks(false);
   readonly #detailed = this.#hooks(true);
@@ -40,9 +38,7 @@ export class Tracer {
   constructor(options: TracingOptions, send: (spans: readonly SpanRecord[]) => void) {
     this.#options = options;
     this.#send = send;
-    this.#safe = new Set(options.safeQueryParams);
-    this.#requestHeaders = options.capturedRequestHeaders.map((name) => name.toLowerCase());
-    this.#replyHeaders = options.capturedResponseHeaders.map((name) => name.toLowerCase());
+    this.#attributes = new SpanAttributes(options);
     this.#timer = setInterval(() => this.flush(), FLUSH_MS);
     this.#timer.unref();
   }
@@ -50,6 +46,67 @@ export class Tracer {
   /** What a router's requests are traced by. */
   hooksFor(detailed: boolean): Hooks {
     return detailed ? this.#detailed : this.#minimal;
+  }
+
+  /** Stands before a middleware of a router that is traced in detail, and notes when it began. */
+  markFor(spec: MiddlewareSpec): Hooks {
+    let mark = this.#marks.get(spec);
+    if (mark === undefined) {
+      const type = SPAN_NAMES.get(spec.type) ?? spec.type;
+      mark = {
+        onRequest: (exchange) => {
+          const context = traceOf(exchange);
+          if (context?.sampled !== true) return undefined;
+          const spanId = newSpanId();
+          context.middlewares.push({ spanId, type, name: spec.name, atMs: performance.now() });
+          return undefined;
+        },
+      };
+      this.#marks.set(spec, mark);
+    }
+    return mark;
+  }
+
+  /** A request that a middleware makes on behalf of another: it gets a span, and is told of it. */
+  async fetch(
+    send: (request: FetchRequest) => Promise<FetchReply>,
+    request: FetchRequest,
+    exchange: Exchange | undefined,
+  ): Promise<FetchReply> {
+    const context = exchange && traceOf(exchange);
+    if (context === undefined) return send(request);
+    const { traceId, sampled } = context;
+    const spanId = newSpanId();
+    const headers = request.headers.slice();
+    putHeader(headers, "traceparent", "traceparent", `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`);
+    if (!sampled) return send({ ...request, headers });
+    const startMs = Date.now();
+    let status = 0;
+    try {
+      const reply = await send({ ...request, headers });
+      status = reply.status;
+      return reply;
+    } finally {
+      this.#push({
+        traceId,
+        traceState: getHeader(headers, "tracestate") ?? "",
+        spanId,
+        parentId: context.middlewares.at(-1)?.spanId ?? context.spanId,
+        name: "AuthRequest",
+        kind: "client",
+        startMs,
+        endMs: Date.now(),
+        attributes: this.#attributes.asked(request, status),
+        failed: status === 0 || status >= 400,
+      });
+    }
+  }
+
+  #push(span: SpanRecord): void {
+    // Whoever reads them is slower than we are: rather holes than memory without bound.
+    if (this.#spans.length >= WAITING_MAX) return;
+    this.#spans.push(span);
+    if (this.#spans.length >= BATCH_MAX) this.flush();
   }
 
   #hooks(detailed: boolean): Hooks {
@@ -82,8 +139,6 @@ export class Tracer {
   }
 
   #record(exchange: Exchange, context: TraceContext, detailed: boolean): void {
-    // Whoever reads them is slower than we are: rather holes than memory without bound.
-    if (this.#spans.length >= WAITING_MAX) return;
     const epochMs = Date.now() - performance.now();
     const startMs = epochMs + exchange.startedAtMs;
     const endMs = Date.now();
@@ -91,141 +146,81 @@ export class Tracer {
     const traceState = getHeader(exchange.headers, "tracestate") ?? "";
     const common = { traceId, traceState, endMs };
     const { status } = exchange;
-    this.#spans.push({
+    this.#push({
       ...common,
       spanId,
       parentId,
       name: exchange.method,
       kind: "server",
       startMs,
-      attributes: this.#serverAttributes(exchange),
+      attributes: this.#attributes.server(exchange),
       failed: status >= 500 || status === 0,
     });
-    const above = detailed ? this.#detail(exchange, common, startMs, spanId) : spanId;
+    const above = detailed ? this.#detail(exchange, common, startMs, epochMs, context) : spanId;
     if (exchange.sentAtMs > 0 && exchange.server !== undefined) {
-      this.#spans.push({
+      this.#push({
         ...common,
         spanId: clientSpanId,
         parentId: above,
         name: "ReverseProxy",
         kind: "client",
         startMs: epochMs + exchange.sentAtMs,
-        attributes: this.#clientAttributes(exchange),
+        attributes: this.#attributes.client(exchange),
         failed: status >= 400 || status === 0,
       });
     }
-    if (this.#spans.length >= BATCH_MAX) this.flush();
   }
 
-  /** Router and service as spans of their own; gives the id of the innermost. */
-  #detail(exchange: Exchange, common: Common, startMs: number, parentId: string): string {
+  /** Router, middlewares and service as spans of their own, each within the one before; gives the innermost. */
+  #detail(
+    exchange: Exchange,
+    common: Common,
+    startMs: number,
+    epochMs: number,
+    { spanId, middlewares }: TraceContext,
+  ): string {
     const { route, service } = exchange;
-    if (route === undefined) return parentId;
-    const inside = { ...common, kind: "internal", startMs, failed: false } as const;
-    const router = newSpanId();
+    if (route === undefined) return spanId;
+    const inside = { ...common, kind: "internal", failed: false } as const;
+    let parentId = spanId;
+    const add = (name: string, atMs: number, attributes: readonly string[], id = newSpanId()) => {
+      this.#push({ ...inside, spanId: id, parentId, name, startMs: atMs, attributes });
+      parentId = id;
+    };
     const names = ["traefik.service.name", service ?? "", "traefik.router.name", route.name];
-    const attributes = [...names, "http.route", route.rule];
-    this.#spans.push({ ...inside, spanId: router, parentId, attributes, name: "Router" });
-    if (service === undefined) return router;
-    const spanId = newSpanId();
-    const own = { spanId, parentId: router, attributes: ["traefik.service.name", service], name: "Service" };
-    this.#spans.push({ ...inside, ...own });
-    return spanId;
-  }
-
-  #serverAttributes(exchange: Exchange): Attributes {
-    const { connection, fault, detail } = exchange;
-    const attributes: Attributes = [
-      "entry_point",
-      connection.entryPoint,
-      "http.request.method",
-      exchange.method,
-      "network.protocol.version",
-      versionOf(exchange),
-      "http.request.body.size",
-      exchange.requestBytes,
-      "url.path",
-      exchange.askedPath,
-      "url.query",
-      this.#redacted(exchange.askedQuery),
-      "url.scheme",
-      getHeader(exchange.headers, "x-forwarded-proto") ?? exchange.scheme,
-      "user_agent.original",
-      getHeader(exchange.headers, "user-agent") ?? "",
-      "server.address",
-      exchange.authority,
-      "network.peer.address",
-      connection.peerIp,
-      "network.peer.port",
-      connection.peerPort,
-      "client.address",
-      connection.peerIp,
-      "client.port",
-      connection.peerPort,
-      "http.response.status_code",
-      exchange.status,
-    ];
-    if (fault !== undefined)
-      attributes.push("waybill.fault", fault.code, "waybill.fault.source", fault.source);
-    if (fault !== undefined && detail !== undefined) attributes.push("waybill.fault.detail", detail);
-    this.#capture(attributes, exchange);
-    return attributes;
-  }
-
-  #clientAttributes(exchange: Exchange): Attributes {
-    const { server = "", query } = exchange;
-    const { hostname, port, protocol } = new URL(server);
-    const scheme = protocol.slice(0, -1);
-    const asked = query === undefined ? exchange.path : `${exchange.path}?${this.#redacted(query)}`;
-    const at = Number(port) || (scheme === "https" ? 443 : 80);
-    const attributes: Attributes = [
-      "http.request.method",
-      exchange.method,
-      "network.protocol.version",
-      scheme === "h2c" ? "2" : "1.1",
-      "url.full",
-      server + asked,
-      "url.scheme",
-      scheme,
-      "user_agent.original",
-      getHeader(exchange.headers, "user-agent") ?? "",
-      "server.address",
-      hostname,
-      "server.port",
-      at,
-      "network.peer.address",
-      hostname,
-      "network.peer.port",
-      at,
-      "http.response.status_code",
-      exchange.status,
-    ];
-    if (exchange.attempts > 1) attributes.push("http.resend_count", exchange.attempts - 1);
-    this.#capture(attributes, exchange);
-    return attributes;
-  }
-
-  #capture(attributes: Attributes, { headers, replyHeaders }: Exchange): void {
-    for (const name of this.#requestHeaders) {
-      const values = getHeaders(headers, name);
-      if (values.length > 0) attributes.push(`http.request.header.${name}`, values);
-    }
-    for (const name of this.#replyHeaders) {
-      const values = getHeaders(replyHeaders, name);
-      if (values.length > 0) attributes.push(`http.response.header.${name}`, values);
-    }
-  }
-
-  /** Values of parameters may be secrets, unless the operator says that they are not. */
-  #redacted(query: string | undefined): string {
-    if (query === undefined || query === "") return "";
-    const parts = query.split("&").map((part) => {
-      const at = part.indexOf("=");
-      return at < 0 || this.#safe.has(part.slice(0, at)) ? part : `${part.slice(0, at)}=REDACTED`;
-    });
-    return parts.join("&");
+    add("Router", startMs, [...names, "http.route", route.rule]);
+    for (const { type, name, atMs, spanId: id } of middlewares)
+      add(type, epochMs + atMs, ["traefik.middleware.name", name], id);
+    if (service === undefined) return parentId;
+    const began = exchange.sentAtMs > 0 ? epochMs + exchange.sentAtMs : startMs;
+    add("Service", began, ["traefik.service.name", service]);
+    return parentId;
   }
 }
 
-const versionOf = ({ httpVersion }: Exchange) =>
-  httpVersion === 20 ? "2" : httpVersion === 11 ? "1.1" : "1.0";
+/** What Traefik calls the spans of middlewares. */
+const SPAN_NAMES: ReadonlyMap<string, string> = new Map([
+  ["addPrefix", "AddPrefix"],
+  ["basicAuth", "BasicAuth"],
+  ["buffering", "Buffer"],
+  ["circuitBreaker", "CircuitBreaker"],
+  ["compress", "Compress"],
+  ["contentType", "ContentType"],
+  ["digestAuth", "digestAuth"],
+  ["errors", "customError"],
+  ["forwardAuth", "ForwardAuth"],
+  ["grpcWeb", "GRPCWeb"],
+  ["headers", "Headers"],
+  ["inFlightReq", "InFlightReq"],
+  ["ipAllowList", "IPAllowLister"],
+  ["ipWhiteList", "IPWhiteLister"],
+  ["passTLSClientCert", "PassClientTLSCert"],
+  ["rateLimit", "RateLimiterType"],
+  ["redirectRegex", "Redirect"],
+  ["redirectScheme", "Redirect"],
+  ["replacePath", "ReplacePath"],
+  ["replacePathRegex", "ReplacePathRegex"],
+  ["retry", "Retry"],
+  ["stripPrefix", "StripPrefix"],
+  ["stripPrefixRegex", "StripPrefixRegex"],
+]);

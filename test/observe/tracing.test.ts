@@ -114,6 +114,72 @@ test("a detailed router has spans for itself and its service", async () => {
   });
 });
 
+test("a detailed router has a span for each middleware, and the authentication service is part of the trace", async () => {
+  await using collector = await startHttpCollector();
+  await using server = await echoing();
+  let asked: string | undefined;
+  await using auth = await startServer((request, response) => {
+    asked = request.headers["traceparent"] as string;
+    response.end();
+  });
+  await using product = await startProduct({
+    file: `
+http:
+  routers:
+    app: { rule: "Host(\`app.test\`)", service: app, middlewares: [cut, who, again], observability: { traceVerbosity: detailed } }
+  middlewares:
+    cut: { stripPrefix: { prefixes: [/in] } }
+    who: { forwardAuth: { address: "${auth.url}/verify?key=secret" } }
+    again: { retry: { attempts: 2 } }
+  services: { app: { loadBalancer: { servers: [ { url: "${server.url}" } ] } } }
+`,
+    flags: [`--tracing.otlp.http.endpoint=http://127.0.0.1:${collector.port}`],
+  });
+  await product.get("app.test", "/in/x");
+  const spans = await eventually(() => {
+    const found = spansOf(collector);
+    assert.equal(found.length, 8);
+    return found;
+  });
+  const named = (name: string) => spans.find((span) => span.name === name)!;
+  const nested = ["GET", "Router", "StripPrefix", "ForwardAuth", "Retry", "Service", "ReverseProxy"];
+  for (const [i, name] of nested.entries())
+    assert.equal(named(name).parentSpanId, i === 0 ? undefined : named(nested[i - 1]!).spanId, name);
+  for (const name of nested.slice(1, -1)) assert.equal(named(name).kind, 1, name);
+  assert.equal(attribute(named("StripPrefix"), "traefik.middleware.name"), "cut@file");
+  const request = named("AuthRequest");
+  assert.deepEqual([request.kind, request.parentSpanId], [3, named("ForwardAuth").spanId]);
+  assert.equal(attribute(request, "url.full"), `${auth.url}/verify?key=REDACTED`);
+  assert.equal(attribute(request, "http.response.status_code"), "200");
+  assert.equal(asked, `00-${request.traceId}-${request.spanId}-01`);
+});
+
+test("a middleware that answers ends the trace, and one that refuses shows why", async () => {
+  await using collector = await startHttpCollector();
+  await using server = await echoing();
+  await using auth = await startServer((_, response) => response.writeHead(403).end());
+  await using product = await startProduct({
+    file: `
+http:
+  routers: { app: { rule: "Host(\`app.test\`)", service: app, middlewares: [who, cut] } }
+  middlewares:
+    who: { forwardAuth: { address: "${auth.url}" } }
+    cut: { stripPrefix: { prefixes: [/in] } }
+  services: { app: { loadBalancer: { servers: [ { url: "${server.url}" } ] } } }
+`,
+    flags: [
+      `--tracing.otlp.http.endpoint=http://127.0.0.1:${collector.port}`,
+      "--entryPoints.web.observability.traceVerbosity=detailed",
+    ],
+  });
+  assert.equal((await product.get("app.test")).status, 403);
+  await eventually(() => {
+    const spans = spansOf(collector);
+    assert.deepEqual(spans.map(({ name }) => name).sort(), ["AuthRequest", "ForwardAuth", "GET", "Router"]);
+    assert.equal(spans.find(({ name }) => name === "AuthRequest")!.status?.code, 2);
+  });
+});
+
 test("a router that is not traced makes no spans and leaves the client's trace alone", async () => {
   await using collector = await startHttpCollector();
   await using server = await echoing();
