@@ -1,10 +1,12 @@
-import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { Readable } from "node:stream";
+import { run } from "node:test";
+import { dot, spec, tap } from "node:test/reporters";
 
 /**
  * Runs the tests: `node scripts/test.ts [part of a path]...`. Those with a real engine, CA or browser come last and
- * one file at a time, because they share ports and machines.
+ * one file at a time, because they share ports and machines. Both runs are told as one, with one summary at the end.
  */
 const wanted = process.argv.slice(2);
 const files = globSync("test/**/*.test.ts")
@@ -16,21 +18,53 @@ if (files.length === 0) {
   process.exit(1);
 }
 
+const TIMEOUT_MS = 300_000;
 const isAlone = (file: string) => file.startsWith("test/e2e/");
 const groups = [
   { files: files.filter((file) => !isAlone(file)), concurrency: Math.min(8, availableParallelism()) },
   { files: files.filter(isAlone), concurrency: 1 },
+].filter((group) => group.files.length > 0);
+
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
+const started = performance.now();
+
+async function* events() {
+  for (const group of groups) {
+    const options = { ...group, timeout: TIMEOUT_MS, execArgv: [`--test-timeout=${TIMEOUT_MS}`] };
+    for await (const event of run(options)) if (count(event)) yield event;
+  }
+}
+
+/** False for what each run says at its own end. */
+function count(event: { readonly type: string; readonly data: unknown }): boolean {
+  const data = event.data as {
+    readonly file?: string;
+    readonly name?: string;
+    readonly nesting?: number;
+    readonly counts?: { passed: number; failed: number; cancelled: number; skipped: number; todo: number };
+  };
+  if (event.type === "test:summary" && data.file === undefined && data.counts !== undefined) {
+    totals.passed += data.counts.passed;
+    totals.failed += data.counts.failed + data.counts.cancelled;
+    totals.skipped += data.counts.skipped + data.counts.todo;
+  }
+  if (event.type === "test:fail") failures.push(`${data.file ?? ""}: ${data.name ?? ""}`);
+  return event.type !== "test:summary" && !(event.type === "test:diagnostic" && data.file === undefined);
+}
+
+const reporters = { dot, spec: new spec(), tap };
+const reporter = reporters[(process.env.TEST_REPORTER as keyof typeof reporters | undefined) ?? "spec"];
+for await (const text of Readable.from(events()).compose(reporter)) process.stdout.write(text);
+
+const isGreen = totals.failed === 0 && failures.length === 0;
+const counts = [
+  `${totals.passed} passed`,
+  ...(totals.failed > 0 ? [`${totals.failed} failed`] : []),
+  ...(totals.skipped > 0 ? [`${totals.skipped} skipped`] : []),
 ];
-
-let failed = false;
-for (const { files, concurrency } of groups.filter(({ files }) => files.length > 0)) {
-  const options = [`--test-concurrency=${concurrency}`, "--test-timeout=300000", ...reporter()];
-  const { status } = spawnSync(process.execPath, ["--test", ...options, ...files], { stdio: "inherit" });
-  failed ||= status !== 0;
-}
-process.exitCode = failed ? 1 : 0;
-
-// What passes is counted and not listed; failures come with all they said.
-function reporter(): string[] {
-  return process.env.TEST_REPORTER ? [`--test-reporter=${process.env.TEST_REPORTER}`] : [];
-}
+const seconds = Math.round((performance.now() - started) / 1000);
+console.log(`\n${"=".repeat(78)}`);
+for (const failure of failures) console.log(`failed: ${failure.replace(`${process.cwd()}/`, "")}`);
+console.log(`${isGreen ? "PASS" : "FAIL"}: ${counts.join(", ")}; ${files.length} files in ${seconds} s`);
+process.exitCode = isGreen ? 0 : 1;
