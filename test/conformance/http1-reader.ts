@@ -16,6 +16,8 @@ export interface Reading {
   readonly faults: string[];
   readonly statuses: number[];
   readonly closed: boolean;
+  /** All that the client was sent. */
+  readonly text: string;
 }
 
 class FakeSocket extends Duplex {
@@ -106,5 +108,5 @@ export async function read(
   const closed = socket.writableEnded || socket.destroyed;
   socket.destroy();
   await new Promise(setImmediate);
-  return { requests: gateway.requests, faults: gateway.faults, statuses, closed };
+  return { requests: gateway.requests, faults: gateway.faults, statuses, closed, text };
 }

@@ -1,12 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { OK, Plane, replying, TestServer, talk } from "../gateway/plane.ts";
 import { read } from "./http1-reader.ts";
 
 const HOST = "Host: a.example\r\n";
 const get = (headers: string) => `GET / HTTP/1.1\r\n${HOST}${headers}\r\n`;
 const post = (headers: string, body = "hello") => `POST / HTTP/1.1\r\n${HOST}${headers}\r\n${body}`;
+const websocket = (headers: string) =>
+  get(
+    `Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${headers}`,
+  );
 const chunked = (body: string) => post("Transfer-Encoding: chunked\r\n", body);
 const line = (text: string) => `${text}\r\n${HOST}\r\n`;
+
+const bytesWhere = (fits: (byte: number) => boolean) =>
+  Array.from({ length: 256 }, (_, byte) => byte)
+    .filter(fits)
+    .map((byte) => String.fromCharCode(byte));
+/** All control characters but the tab; CR and LF have rows of their own. */
+const CONTROLS = bytesWhere((byte) => byte === 0x7f || (byte < 0x20 && ![0x09, 0x0a, 0x0d].includes(byte)));
+/** Bytes that no header name may have. The colon ends it. */
+const NO_TOKEN = bytesWhere((byte) => !/[!#$%&'*+.^_`|~0-9A-Za-z:\r\n-]/.test(String.fromCharCode(byte)));
 
 /** Row, what it is about, the bytes, and the only status there may be. */
 const REFUSED: [row: string, about: string, bytes: string, status: number][] = [
@@ -75,13 +89,13 @@ const REFUSED: [row: string, about: string, bytes: string, status: number][] = [
     400,
   ],
   ["H1-12", "a bare LF after an impossible version", "GET / HTTP/9.9\nHost: a.example\r\n\r\n", 400],
-  ...["\x00", "\x01", "\x08", "\x1b", "\x7f"].map((byte): [string, string, string, number] => [
+  ...CONTROLS.map((byte): [string, string, string, number] => [
     "H1-13",
     `byte ${byte.charCodeAt(0)} in a value`,
     get(`X-A: a${byte}b\r\n`),
     400,
   ]),
-  ...["X A", "X@A", "X(A", "X\x80", "X\x00", ""].map((name): [string, string, string, number] => [
+  ...["", ...NO_TOKEN.map((byte) => `X${byte}A`)].map((name): [string, string, string, number] => [
     "H1-13",
     `name ${JSON.stringify(name)}`,
     get(`${name}: 1\r\n`),
@@ -91,14 +105,30 @@ const REFUSED: [row: string, about: string, bytes: string, status: number][] = [
   ["H1-15", "whitespace before the first header", `GET / HTTP/1.1\r\n ${HOST}\r\n`, 400],
   ["H1-16", "no Host", "GET / HTTP/1.1\r\nX-A: 1\r\n\r\n", 400],
   ["H1-16", "two Hosts", get("Host: b.example\r\n"), 400],
-  ...["a b", "user@a", "a,b", "a/b", "a:99999", "a:", "[::1", "::1", "a..b", ".a", "ä", "a%2fb", "a\\b"].map(
-    (host): [string, string, string, number] => [
-      "H1-16",
-      `Host ${JSON.stringify(host)}`,
-      `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
-      400,
-    ],
-  ),
+  ...[
+    "a b",
+    "user@a",
+    "a,b",
+    "a/b",
+    "a:99999",
+    "a:",
+    "[::1",
+    "::1",
+    "a..b",
+    ".a",
+    "ä",
+    "a%2fb",
+    "a\\b",
+    "a.".repeat(140),
+    "[fe80::1%25eth0]",
+    "[1.2.3.4]",
+    "b\xfccher.example",
+  ].map((host): [string, string, string, number] => [
+    "H1-16",
+    `Host ${JSON.stringify(host)}`,
+    `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+    400,
+  ]),
   ["H1-17", "an absolute target for another host", line("GET http://b.example/ HTTP/1.1"), 400],
   [
     "H1-17",
@@ -145,6 +175,9 @@ const REFUSED: [row: string, about: string, bytes: string, status: number][] = [
   ["H1-25", "an unbalanced quote in an extension", chunked('1;a="b\r\nx\r\n0\r\n\r\n'), 400],
   ["H1-25", "white space in an extension", chunked("1;\ta=b\r\nx\r\n0\r\n\r\n"), 400],
   ["H1-25", "an extension without a name", chunked("1;\r\nx\r\n0\r\n\r\n"), 400],
+  ["H1-26", "many short extensions", chunked(`${`1;${"a".repeat(400)}\r\nx\r\n`.repeat(50)}0\r\n\r\n`), 400],
+  ["H1-28", "more trailers than may be", chunked(`0\r\n${"A: b\r\n".repeat(65)}\r\n`), 400],
+  ["H1-28", "trailers without end", chunked(`0\r\nA: ${"b".repeat(17_000)}\r\n\r\n`), 400],
   ["H1-26", "extensions without end", chunked(`1;${"a".repeat(17_000)}\r\nx\r\n0\r\n\r\n`), 400],
   ["H1-28", "a trailer that is no header", chunked("1\r\nx\r\n0\r\nbad trailer\r\n\r\n"), 400],
   ["H1-28", "a trailer that frames", chunked("1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n"), 400],
@@ -166,11 +199,23 @@ const REFUSED: [row: string, about: string, bytes: string, status: number][] = [
     400,
   ],
   [
+    "HD-05",
+    "Connection that names Transfer-Encoding",
+    post("Transfer-Encoding: chunked\r\nConnection: transfer-encoding\r\n", "0\r\n\r\n"),
+    400,
+  ],
+  [
     "WS-02",
     "an upgrade with a length",
     get("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n"),
     400,
   ],
+  ["WS-02", "an upgrade with a body", `${websocket("Content-Length: 5\r\n")}hello`, 400],
+  ["WS-02", "an upgrade with chunks", `${websocket("Transfer-Encoding: chunked\r\n")}0\r\n\r\n`, 400],
+  ["WS-04", "a WebSocket handshake by POST", websocket("").replace("GET", "POST"), 400],
+  ["WS-04", "a WebSocket handshake in HTTP/1.0", websocket("").replace("HTTP/1.1", "HTTP/1.0"), 400],
+  ["WS-04", "two keys", websocket("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"), 400],
+  ["WS-04", "a key of another length", websocket("").replace("dGhlIHNhbXBs", "dGhl"), 400],
   [
     "WS-04",
     "a WebSocket handshake without a key",
@@ -196,12 +241,37 @@ const SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
 for (const [row, about, bytes, status] of REFUSED) {
   test(`${row} ${about} is refused with ${status}, and what follows is not read`, async () => {
-    const { requests, statuses, closed } = await read([bytes + SMUGGLED]);
+    const { requests, statuses, closed, faults, text } = await read([bytes + SMUGGLED]);
     assert.deepEqual(statuses, [status]);
     assert.ok(closed);
+    assert.match(text, /\r\nConnection: close\r\n|^$/);
+    assert.equal(faults.length, 1, "one reason for the log");
     assert.ok(requests.every(({ complete, exchange }) => !complete && exchange.path !== "/smuggled"));
   });
 }
+
+test("no byte of a refused input reaches a server, and the log is told why it was refused", async (t) => {
+  const backend = await replying(OK).start();
+  t.after(() => backend.close());
+  const plane = await new Plane({ servers: [new TestServer(backend.port)] }).start();
+  t.after(() => plane.close());
+  for (const [row, about, bytes, status] of REFUSED) {
+    const before = plane.refused.length + plane.done.length;
+    // The preface of HTTP/2 is taken for that by an entry point that has heard nothing else yet.
+    if (row === "H1-23") continue;
+    const text = await talk(plane.port, bytes + SMUGGLED);
+    assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `), `${row} ${about}`);
+    assert.doesNotMatch(backend.text, /smuggled/, `${row} ${about}`);
+    while (plane.refused.length + plane.done.length === before) await new Promise(setImmediate);
+    const fault = plane.refused.at(-1)?.fault ?? plane.done.at(-1)?.fault;
+    assert.equal(fault?.source, "client", `${row} ${about}`);
+    // A chunk after good ones may be found bad when the head has left: then the message is never completed.
+    if (backend.text === "") continue;
+    assert.doesNotMatch(backend.text, /0\r\n\r\n$/, `${row} ${about}`);
+    backend.received.length = 0;
+  }
+  assert.equal(plane.upstream.open, 0);
+});
 
 test("H1-33 every refused input has the same verdict when it is split at any byte", async () => {
   const differ: string[] = [];
@@ -248,6 +318,7 @@ const GOOD: [row: string, about: string, bytes: string, path: string, body: stri
     "/",
     "",
   ],
+  ["H1-17", "an absolute target without a Host", "GET http://b.example/x HTTP/1.0\r\n\r\n", "/x", ""],
   ["H1-19", "OPTIONS *", line("OPTIONS * HTTP/1.1"), "*", ""],
   ["H1-25", "a good chunked body", chunked("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"), "/", "hello world"],
   ["H1-27", "a chunk extension", chunked('5;a=b;c="d;e"\r\nhello\r\n0\r\n\r\n'), "/", "hello"],
@@ -259,6 +330,14 @@ const GOOD: [row: string, about: string, bytes: string, path: string, body: stri
   ["PR-01", "two slashes at the start", line("GET //admin HTTP/1.1"), "/admin", ""],
   ["PR-02", "encoded dot segments", line("GET /a/%2e%2E/%61dmin HTTP/1.1"), "/admin", ""],
   ["PR-02", "other escapes", line("GET /a%3fb%23c%25d%3be%7cf HTTP/1.1"), "/a%3Fb%23c%25d%3Be%7Cf", ""],
+  [
+    "PR-03",
+    "an encoded tab, a space and dots at the end",
+    line("GET /admin%09/b%20/c. HTTP/1.1"),
+    "/admin%09/b%20/c.",
+    "",
+  ],
+  ["PR-03", "overlong and invalid UTF-8", line("GET /%c0%ae%c0%ae/%ff HTTP/1.1"), "/%C0%AE%C0%AE/%FF", ""],
   ["PR-03", "a semicolon", line("GET /admin;x=1 HTTP/1.1"), "/admin;x=1", ""],
   [
     "PR-03",
@@ -285,6 +364,29 @@ for (const [row, about, bytes, path, body] of GOOD) {
 test("H1-14 obs-text reaches the exchange byte for byte", async () => {
   const { requests } = await read([get("X-A: \x80\xff\r\n")]);
   assert.equal(requests[0]!.exchange.headers[1], "\x80\xff");
+});
+
+test("H1-14 obs-text reaches the server and comes back byte for byte", async (t) => {
+  const backend = await replying("HTTP/1.1 200 OK\r\nX-B: \xfe\x81\r\nContent-Length: 0\r\n\r\n").start();
+  t.after(() => backend.close());
+  const plane = await new Plane({ servers: [new TestServer(backend.port)] }).start();
+  t.after(() => plane.close());
+  const text = await talk(plane.port, get("X-A: \x80\xff\r\nConnection: close\r\n"));
+  assert.match(backend.text, /\r\nX-A: \x80\xff\r\n/);
+  assert.match(text, /\r\nX-B: \xfe\x81\r\n/);
+});
+
+test("H1-17 the host of an absolute target is the one that is routed by and sent on", async () => {
+  const { requests } = await read(["GET http://B.example:81/x HTTP/1.0\r\n\r\n"]);
+  assert.equal(requests[0]!.exchange.host, "b.example");
+  assert.equal(requests[0]!.exchange.authority, "B.example:81");
+});
+
+test("H1-31 an HTTP/1.0 client is not told to continue", async () => {
+  const { text } = await read([
+    `POST / HTTP/1.0\r\n${HOST}Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi`,
+  ]);
+  assert.match(text, /^HTTP\/1\.1 200/);
 });
 
 test("H1-29 pipelined requests are answered in order, and a bad one ends the connection", async () => {
@@ -320,7 +422,9 @@ test("an HTTP/1.0 client is served, and kept only when it asks for it", async ()
 
 const FORWARDED = get(
   "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\n" +
-    "X-Forwarded-Tls-Client-Cert: x\r\nX-Forwarded-Prefix: /x\r\nX-FORWARDED-HOST: evil\r\nX-Other: 1\r\n",
+    "X-Forwarded-Tls-Client-Cert: x\r\nX-Forwarded-Tls-Client-Cert-Info: x\r\nX-Forwarded-Prefix: /x\r\n" +
+    "X-Forwarded-Port: 1\r\nX-Forwarded-Server: x\r\nX-Forwarded-Uri: /x\r\nX-Forwarded-Method: X\r\n" +
+    "X-FORWARDED-HOST: evil\r\nX-Other: 1\r\n",
 );
 
 test("HD-01 what an untrusted peer says about the client is replaced", async () => {
@@ -328,6 +432,9 @@ test("HD-01 what an untrusted peer says about the client is replaced", async () 
   assert.deepEqual(requests[0]!.exchange.headers, [
     "X-Other",
     "1",
+    // It says that it was here before, which a loop is counted by.
+    "Via",
+    "1.1 waybill",
     "X-Real-Ip",
     "192.0.2.1",
     "X-Forwarded-Proto",
@@ -345,7 +452,7 @@ test("HD-02 what a trusted peer says about the client stays", async () => {
   const { requests } = await read([FORWARDED], { "forwardedHeaders.trustedIPs": "192.0.2.0/24" });
   const { headers } = requests[0]!.exchange;
   assert.ok(headers.includes("https") && headers.includes("evil") && headers.includes("for=1.1.1.1"));
-  assert.equal(headers[headers.indexOf("X-Forwarded-Port") + 1], "443");
+  assert.equal(headers[headers.indexOf("X-Forwarded-Port") + 1], "1");
 });
 
 test("HD-04 Connection takes out what it names, but not what this proxy sets", async () => {
@@ -357,6 +464,19 @@ test("HD-04 Connection takes out what it names, but not what this proxy sets", a
   const { headers } = requests[0]!.exchange;
   assert.ok(!headers.includes("X-Secret") && !headers.includes("Authorization"));
   assert.ok(headers.includes("9.9.9.9") && headers.includes("X-Real-Ip"));
+});
+
+test("HD-04 no spelling of a header that this proxy sets can be taken out", async () => {
+  const names = ["For", "Proto", "Host", "Port", "Server", "Prefix", "Uri", "Method", "Tls-Client-Cert"];
+  for (const spell of [(name: string) => name.toUpperCase(), (name: string) => name.toLowerCase()]) {
+    const sent = names.map((name) => `X-Forwarded-${name}: kept\r\n`).join("");
+    const nominated = names.map((name) => spell(`X-Forwarded-${name}`)).join(" ,\t");
+    const { requests } = await read([get(`${sent}Connection: ${nominated}\r\n`)], {
+      "forwardedHeaders.insecure": "true",
+    });
+    // The server's name is always ours.
+    assert.equal(requests[0]!.exchange.headers.filter((text) => text === "kept").length, names.length - 1);
+  }
 });
 
 test("HD-05 Connection may name Cookie, which is then gone", async () => {
@@ -419,6 +539,15 @@ test("PR-13 queries go on untouched, and semicolons escaped when that is asked f
   assert.equal((await read([bytes])).requests[0]!.exchange.query, "a;b&a=1&a=2&%zz&x=[1]|{2}");
   const encoded = await read([bytes], { "http.encodeQuerySemicolons": "true" });
   assert.equal(encoded.requests[0]!.exchange.query, "a%3Bb&a=1&a=2&%zz&x=[1]|{2}");
+});
+
+test("PR-13 a query of ten thousand keys is passed on", async () => {
+  const query = Array.from({ length: 10_000 }, (_, i) => `k${i}`).join("&");
+  const { requests } = await read([line(`GET /?${query} HTTP/1.1`)], {
+    "http.maxRequestLineBytes": "100000",
+    "http.maxHeaderBytes": "200000",
+  });
+  assert.equal(requests[0]!.exchange.query, query);
 });
 
 test("PR-14 methods are what the request line says", async () => {
