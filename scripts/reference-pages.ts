@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   fileServiceOptions,
   labelServiceOptions,
@@ -128,16 +130,43 @@ function compatibilityPage(middlewares: readonly Middleware[], differences: stri
     ],
   ];
   const lines = parts.map(([title, rows]) => {
-    const traefiks = rows.filter(({ about, kind }) => !about.added && kind !== "switch");
+    // A group's members speak for it, unless it is refused or without effect as a whole.
+    const speaks = ({ path, about, kind }: OptionRow) =>
+      kind !== "switch" ||
+      about.refused !== undefined ||
+      about.obsolete !== undefined ||
+      !rows.some((row) => row.path.startsWith(`${path}.`));
+    const traefiks = rows.filter((row) => !row.about.added && speaks(row));
     const body = traefiks.map(({ path, about }) => `| \`${path}\` | ${stateOf(about, sectionOf(path))} |`);
     return `## ${title}\n\n| Option of Traefik | State |\n| --- | --- |\n${body.join("\n")}`;
   });
   return page(
     "Compatibility",
-    "Every option of Traefik v3.7 for HTTP, outside Kubernetes and the like. None is accepted and then ignored without a word. Where a default or a detail differs, the row names the section of [Differences from Traefik](../traefik-differences.md) that says how and why.",
+    "Every option of Traefik v3.7, outside Kubernetes and the like. None is accepted and then ignored without a word. Where a default or a detail differs, the row names the section of [Differences from Traefik](../traefik-differences.md) that says how and why.",
     ...lines,
+    `## TCP and UDP\n\nNone of these is served; each is refused by name where it is written, and what is said of HTTP beside it stays in force.\n\n| Option of Traefik | State |\n| --- | --- |\n${STREAMS.map((path) => `| \`${path}\` | refused: TCP and UDP are not part of Waybill |`).join("\n")}`,
+    `## Plug-ins and Traefik Hub\n\n| Option of Traefik | State |\n| --- | --- |\n| \`http.middlewares.<name>.plugin\` | refused: plug-ins are Go programs, which cannot run here |\n| \`http.middlewares.<name>.plugin.<name>\` of Traefik Hub: ${HUB.map((name) => `\`${name}\``).join(", ")} | refused: they are not in the open source |`,
   );
 }
+
+/** What Traefik can say of streams: also what a test looks for on the page. */
+const STREAMS = readFileSync(join(import.meta.dirname, "../test/options/traefik-streams.txt"), "utf8")
+  .trim()
+  .split("\n")
+  .map((line) => line.replaceAll("*", "<name>").replaceAll("[0]", "[n]"));
+
+const HUB = [
+  "apiKey",
+  "coraza",
+  "distributedRateLimit",
+  "hmac",
+  "jwt",
+  "ldap",
+  "oAuthClientCredentials",
+  "oAuthIntrospection",
+  "oidc",
+  "opa",
+];
 
 function stateOf({ refused, obsolete }: OptionRow["about"], section: string | undefined): string {
   if (refused !== undefined) return `refused: ${cell(refused)}`;

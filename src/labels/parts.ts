@@ -201,7 +201,7 @@ function refuseStreams(tree: Node, reader: Reader): boolean {
     for (const section of tree.get(protocol)?.children?.values() ?? []) {
       found ||= /^(?:routers|services)$/i.test(section.name);
       for (const object of section.children?.values() ?? [section]) {
-        const message = `${protocol.toUpperCase()} ${section.name} come with a later release; HTTP labels of this container are not affected`;
+        const message = `${protocol.toUpperCase()} ${section.name} are not part of Waybill; HTTP labels of this container are not affected`;
         complain(reader, object.place, "unsupported-option", message);
       }
     }
