@@ -56,13 +56,13 @@ export class Attempts {
     }
     try {
       if (!(await this.#isNeeded(ticket, issuer, forced))) return true;
-      this.#tools.counts.of(issuer.name).orders += 1;
       const kept = await issuer.obtain({
         names: ticket.names,
         own: ticket.own,
         failures: ticket.failure?.count ?? 0,
         held: () => lock.held(),
         onStage: (stage) => {
+          if (stage === "ordering") this.#tools.counts.of(issuer.name).orders += 1;
           ticket.state = stage;
         },
       });

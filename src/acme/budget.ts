@@ -26,7 +26,8 @@ interface Bucket {
 export class Budget {
   readonly #vault: Vault;
   readonly #path: string;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #changes: Change[] = [];
+  #isWriting = false;
 
   constructor(vault: Vault, caId: string) {
     this.#vault = vault;
@@ -40,35 +41,64 @@ export class Budget {
     if (!isRenewal)
       for (const domain of new Set(names.map(registeredDomain))) keys.push(key("domain", domain));
     const failed = names.map((name) => key("failures", name));
-    return this.#change((buckets) => {
+    return this.#update((buckets) => {
       const waits = [...keys, ...failed].map((one) => waitMs(buckets, one, nowMs));
       const wait = Math.max(...waits);
-      if (wait === 0) for (const one of keys) take(buckets, one, nowMs);
+      if (wait === 0) for (const one of keys) change(buckets, one, -1, nowMs);
       return wait;
+    }, nowMs);
+  }
+
+  /** The order ended without a certificate: CAs count those alone for a domain and for a set of names. */
+  giveBack(names: readonly string[], nowMs: number): Promise<number> {
+    const keys = [key("set", shelfName(names))];
+    for (const domain of new Set(names.map(registeredDomain))) keys.push(key("domain", domain));
+    return this.#update((buckets) => {
+      for (const one of keys) change(buckets, one, 1, nowMs);
+      return 0;
     }, nowMs);
   }
 
   /** Remembers that a validation of the name failed. */
   failed(names: readonly string[], nowMs: number): Promise<number> {
-    return this.#change((buckets) => {
-      for (const name of names) take(buckets, key("failures", name), nowMs);
+    return this.#update((buckets) => {
+      for (const name of names) change(buckets, key("failures", name), -1, nowMs);
       return 0;
     }, nowMs);
   }
 
-  // One at a time: two names that read before either writes would both take the last one.
-  #change(change: (buckets: Map<string, Bucket>) => number, nowMs: number): Promise<number> {
-    const mine = this.#turn.then(async () => {
-      const buckets = read((await this.#vault.get(this.#path))?.toString());
-      const answer = change(buckets);
-      for (const one of [...buckets.keys()])
-        if (left(buckets, one, nowMs) >= limitOf(one).most) buckets.delete(one);
-      await this.#vault.put(this.#path, JSON.stringify([...buckets]));
-      return answer;
-    });
-    this.#turn = mine.catch(() => {});
-    return mine;
+  #update(work: Change["work"], nowMs: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#changes.push({ work, resolve, reject });
+    void this.#write(nowMs);
+    return promise;
   }
+
+  // One write at a time, or two names would both take the last one; whoever comes meanwhile shares the next.
+  async #write(nowMs: number): Promise<void> {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    while (this.#changes.length > 0) {
+      const changes = this.#changes.splice(0);
+      try {
+        const buckets = read((await this.#vault.get(this.#path))?.toString());
+        const answers = changes.map(({ work }) => work(buckets));
+        for (const one of [...buckets.keys()])
+          if (left(buckets, one, nowMs) >= limitOf(one).most) buckets.delete(one);
+        await this.#vault.put(this.#path, JSON.stringify([...buckets]));
+        for (const [i, { resolve }] of changes.entries()) resolve(answers[i]!);
+      } catch (error) {
+        for (const { reject } of changes) reject(error);
+      }
+    }
+    this.#isWriting = false;
+  }
+}
+
+interface Change {
+  readonly work: (buckets: Map<string, Bucket>) => number;
+  readonly resolve: (answer: number) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 const key = (limit: Limit, subject: string) => `${limit} ${subject}`;
@@ -88,8 +118,9 @@ function waitMs(buckets: ReadonlyMap<string, Bucket>, one: string, nowMs: number
   return missing <= 0 ? 0 : Math.ceil(missing * limitOf(one).refillMs);
 }
 
-function take(buckets: Map<string, Bucket>, one: string, nowMs: number): void {
-  buckets.set(one, { left: Math.max(left(buckets, one, nowMs) - 1, 0), atMs: nowMs });
+function change(buckets: Map<string, Bucket>, one: string, by: number, nowMs: number): void {
+  const changed = Math.min(Math.max(left(buckets, one, nowMs) + by, 0), limitOf(one).most);
+  buckets.set(one, { left: changed, atMs: nowMs });
 }
 
 function read(text: string | undefined): Map<string, Bucket> {

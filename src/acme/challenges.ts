@@ -38,6 +38,8 @@ export class ChallengeBoard {
   readonly #publish: Publish;
   readonly #tokens = new Map<string, string>();
   readonly #certificates = new Map<string, CertificateSpec>();
+  #published: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
 
   constructor(publish: Publish) {
     this.#publish = publish;
@@ -67,8 +69,16 @@ export class ChallengeBoard {
     await this.#tell();
   }
 
-  async #tell(): Promise<void> {
-    await this.#publish({ tokens: new Map(this.#tokens), certificates: [...this.#certificates.values()] });
+  /** What changes while a change is being published goes out together, once that is done. */
+  #tell(): Promise<void> {
+    this.#next ??= this.#published.then(() => {
+      this.#next = undefined;
+      const certificates = [...this.#certificates.values()];
+      const published = Promise.resolve(this.#publish({ tokens: new Map(this.#tokens), certificates }));
+      this.#published = published.catch(() => {});
+      return published;
+    });
+    return this.#next;
   }
 }
 

@@ -138,7 +138,8 @@ export class Issuers {
       name: INTERNAL,
       cas: [INTERNAL],
       shelf,
-      async obtain({ names }) {
+      async obtain({ names, onStage }) {
+        onStage("ordering");
         const nowMs = clock.nowMs();
         const facts = await authority.issue(names, nowMs);
         return { ...facts, ca: INTERNAL, names, resolver: INTERNAL, issuedAtMs: nowMs, profile: "" };

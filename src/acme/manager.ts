@@ -208,7 +208,10 @@ export class Acme {
       if (this.#renewals.length >= RENEWALS_PER_MINUTE) return this.#renewals[0]! + MINUTE_MS;
       this.#renewals.push(nowMs);
     }
-    this.#start(ticket, () => this.#attempts.make(ticket, issuer));
+    this.#start(ticket, async () => {
+      await this.#attempts.make(ticket, issuer);
+      if (ticket.failure !== undefined) this.#tickets.letNext(ticket.resolver, ticket.names);
+    });
     return Number.POSITIVE_INFINITY;
   }
 

@@ -53,12 +53,35 @@ const SKEW_MAX_MS = 12 * 3_600_000;
 
 /** One try for one certificate: which CA, by which proof, and everything that is asked before the CA is. */
 export async function obtain(attempt: Attempt, runtime: Runtime, world: Surroundings): Promise<Kept> {
-  const { plan, shelf } = runtime;
-  const { names, own, failures } = attempt;
+  const { plan } = runtime;
+  const { names, failures } = attempt;
   const caPlan = plan.cas[caAfter(failures, plan.cas.length)]!;
   const challenges = rotate(usable(names, plan.challenges), failures);
   await readyToAsk(attempt, caPlan, challenges, runtime, world);
+  try {
+    return await orderFrom(caPlan, challenges, attempt, runtime, world);
+  } catch (error) {
+    // What cannot be given back now comes back with time; the reason is what counts.
+    await giveBack(attempt, caPlan, runtime, world.clock).catch(() => {});
+    throw error;
+  }
+}
 
+/** An order that can be resumed has been paid for, and a renewal cost nothing that could be given back. */
+async function giveBack({ names, own }: Attempt, caPlan: CaPlan, { shelf, budget }: Runtime, clock: Clock) {
+  if (own !== undefined || (await shelf.loadOrder(caPlan.id, names)) !== undefined) return;
+  await budget(caPlan).giveBack(names, clock.nowMs());
+}
+
+async function orderFrom(
+  caPlan: CaPlan,
+  challenges: readonly string[],
+  attempt: Attempt,
+  runtime: Runtime,
+  world: Surroundings,
+): Promise<Kept> {
+  const { plan, shelf } = runtime;
+  const { names, own, failures } = attempt;
   if (failures >= STAGING_AFTER && plan.staging !== undefined) {
     await order(attempt, { caPlan: plan.staging, challenges, replaces: undefined }, runtime, world);
     await shelf.removeOrder(plan.staging.id, names);

@@ -44,6 +44,8 @@ export class Ticket {
   /** Not before this, whatever else holds: budget, another process. */
   holdUntilMs = 0;
   #heldAtMs = 0;
+  /** Held back because our own budget is used up. */
+  waitsForBudget = false;
   /** Where in its day it renews, from 0 to 1. */
   readonly luck: number;
   /** A person wants it tried now, whatever its failures say. */
@@ -89,6 +91,7 @@ export class Ticket {
   }
 
   hold(nowMs: number, waitMs: number): void {
+    this.waitsForBudget = false;
     this.#heldAtMs = nowMs;
     this.holdUntilMs = nowMs + waitMs;
   }

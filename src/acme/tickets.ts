@@ -1,5 +1,5 @@
 import type { CertificateSpec } from "../model/snapshot.ts";
-import { readName } from "./names.ts";
+import { readName, registeredDomain } from "./names.ts";
 import { certificateFolder } from "./shelf.ts";
 import { Ticket, type TicketState } from "./ticket.ts";
 
@@ -79,6 +79,18 @@ export class Tickets implements Iterable<Ticket> {
       if (ticket.own !== undefined) folders.add(certificateFolder(ticket.own.ca, ticket.own.names));
     }
     return folders;
+  }
+
+  /** An order came to nothing: one of those that wait for its place in the budget may try. */
+  letNext(resolver: string, names: readonly string[]): void {
+    const domains = names.map(registeredDomain);
+    for (const ticket of this.#byKey.values()) {
+      if (!ticket.waitsForBudget || ticket.running || ticket.resolver !== resolver) continue;
+      if (!ticket.names.some((name) => domains.includes(registeredDomain(name)))) continue;
+      ticket.waitsForBudget = false;
+      ticket.holdUntilMs = 0;
+      return;
+    }
   }
 
   /** Whoever waits for another process need wait no longer. True when there is one. */

@@ -29,6 +29,7 @@ export class Trouble {
   park(ticket: Ticket, waitMs: number): void {
     ticket.state = "parked";
     ticket.hold(this.#clock.nowMs(), waitMs);
+    ticket.waitsForBudget = true;
     ticket.reason = "as many certificates have been asked for as the CA allows; this one waits its turn";
   }
 
