@@ -16,7 +16,7 @@ import {
 } from "../model/dynamic.ts";
 import type { Middleware } from "../model/middleware.ts";
 import { readMiddleware } from "../model/read-middleware.ts";
-import type { Node, Place } from "../schema/node.ts";
+import { Node, type Place } from "../schema/node.ts";
 import { complain, quote, type Reader, readOptions } from "../schema/option.ts";
 import type { Problem, Subject } from "../schema/problem.ts";
 import { refusePaths } from "./certificates.ts";
@@ -60,7 +60,7 @@ export function readParts(tree: Node, context: PartsContext): Parts {
   const reader: Reader = context;
   const http = tree.get("http");
   const tls = tree.get("tls");
-  refuseOthers(tree, ["", ...SECTIONS], reader);
+  refuseOthers(withoutVersion1(tree, reader), ["", ...SECTIONS], reader);
   refuseOthers(http, HTTP_SECTIONS, reader);
   refuseOthers(tls, TLS_SECTIONS, reader);
   const streams = refuseStreams(tree, reader);
@@ -173,6 +173,19 @@ const reservedOptions = (trusted: boolean) => (name: string) =>
   trusted || name !== "default"
     ? undefined
     : "the default TLS options are everyone's: say them in a file, or name other ones";
+
+/** Labels of Traefik v1 may stand beside those that replaced them. */
+function withoutVersion1(tree: Node, reader: Reader): Node {
+  const rest = new Node(tree.name, tree.place);
+  rest.children = new Map(tree.children);
+  for (const name of ["frontend", "backend", "protocol", "weight", "domain", "tags"]) {
+    const old = rest.children.get(name);
+    if (old === undefined || !rest.children.delete(name)) continue;
+    const message = `${quote(old.name)} is of Traefik v1 and has no effect; a rule is now traefik.http.routers.<name>.rule`;
+    complain(reader, leafOf(old).place, "obsolete-option", message, undefined, "warning");
+  }
+  return rest;
+}
 
 function refuseOthers(node: Node | undefined, known: readonly string[], reader: Reader): void {
   for (const child of node?.children?.values() ?? []) {
