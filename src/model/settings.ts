@@ -295,7 +295,7 @@ export const acmeOptions = {
     "RSA2048",
     "RSA4096",
     "RSA8192",
-  )({ doc: "Kind of the certificates' keys.", default: "EC256" }),
+  )({ doc: "Kind of the certificates' keys.", default: "EC256", forgiving: true }),
   preferredChain: text({
     doc: "Common name of the issuer to prefer, where the CA offers several.",
     default: "",
@@ -434,7 +434,7 @@ const rotation = {
 };
 
 export const logOptions = {
-  level: choice(...LOG_LEVELS)({ doc: "The least that is logged.", default: "INFO" }),
+  level: choice(...LOG_LEVELS)({ doc: "The least that is logged.", default: "INFO", forgiving: true }),
   format: choice("common", "json")({ doc: "Readable text, or one JSON object a line.", default: "common" }),
   noColor: bool({ doc: "No colours in readable text.", default: "false" }),
   ...rotation,
@@ -462,7 +462,11 @@ export const accessLogOptions = {
   maxAge: count({ doc: "Days that rotated files are kept; 0 for ever.", default: "0", added: true }),
   maxBackups: count({ doc: "Rotated files that are kept; 0 for all.", default: "0", added: true }),
   compress: bool({ doc: "Compress rotated files with gzip.", default: "false", added: true }),
-  format: choice("common", "genericCLF", "json")({ doc: "Form of the lines.", default: "common" }),
+  format: choice(
+    "common",
+    "genericCLF",
+    "json",
+  )({ doc: "Form of the lines.", default: "common", forgiving: true }),
   sampleRate: float({
     doc: "Share of the requests that are logged, from 0 to 1. Those that end with 500 or more, or without a status, always are.",
     default: "1",

@@ -55,6 +55,8 @@ export interface About {
   readonly added?: true;
   /** Read, but without effect; says why, as a warning. Writing its default is no reason to warn. */
   readonly obsolete?: string;
+  /** What cannot be read is a warning, and the default is used: nothing that routes depends on it. */
+  readonly forgiving?: true;
   /** Known, but refused when used; says why and what to do instead. Writing its default is not using it. */
   readonly refused?: string;
 }
@@ -126,7 +128,10 @@ function reportUnreadable(
   if (!(error instanceof Unreadable)) throw error;
   const found = about.secret ? "a secret value" : quote(text);
   const suggestion = about.secret ? undefined : nearest(text, choices);
-  complain(reader, node.place, "bad-value", `${error.message}, found ${found}`, suggestion);
+  const instead = about.forgiving ? `; ${about.default} is used` : "";
+  const severity = about.forgiving ? "warning" : "error";
+  const message = `${error.message}, found ${found}${instead}`;
+  complain(reader, node.place, "bad-value", message, suggestion, severity);
 }
 
 /** The one text of a node, or undefined after reporting that it has an inner structure instead. */

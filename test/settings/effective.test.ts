@@ -55,9 +55,6 @@ test("what Waybill does not have, and what decides where requests go or who gets
     "--providers.docker.swarmmode=true",
     "--spiffe.workloadapiaddr=x",
     "--hostresolver.cnameflattening=true",
-    "--log.otlp",
-    "--accesslog.otlp",
-    "--accesslog.dualoutput",
     "--providers.swarm",
     "--providers.redis.endpoints=x",
     "--providers.http.endpoint=x",
@@ -105,6 +102,20 @@ test("what says nothing of where requests go does not keep Waybill from starting
     assert.match(problems[0]!.message, /has no effect: .{20}/);
     assert.equal(settings.entryPoints.get("web")?.address, ":80");
   }
+});
+
+test("what Traefik forgives is a warning here too, and the default is used", () => {
+  for (const [flag, expected] of [
+    ["--log.level=WARNING", /log\.level: expected one of .*, found "WARNING"; INFO is used/],
+    ["--accesslog.format=combined", /accesslog\.format: .* found "combined"; common is used/],
+    ["--certificatesresolvers.le.acme.keytype=P256", /keytype: .* found "P256"; EC256 is used/],
+  ] as const) {
+    const { problems, said } = flags("--entrypoints.web.address=:80", flag);
+    const [first] = problems;
+    assert.match(said[0] ?? "", expected);
+    assert.equal(first?.severity, "warning");
+  }
+  assert.equal(flags("--log.level=WARNING").settings.log?.level, "INFO");
 });
 
 test("a UDP entry point is left out with a warning, and the others are there", () => {
