@@ -98,12 +98,12 @@ export class RequestBody implements BodySource {
     }
   }
 
-  // H1-28: trailers of requests are dropped, because servers merge them into the headers.
   #complete(): number {
     const sink = this.#sink;
+    const trailers = this.#chunks?.trailers;
     this.#sink = undefined;
     this.#over = true;
-    sink?.end(undefined);
+    sink?.end(trailers);
     return COMPLETE;
   }
 }

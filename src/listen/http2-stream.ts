@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import { headerBlock } from "../lib/header-block.ts";
 import { keepable, limitReadAhead } from "../lib/read-ahead.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import type { BodySink, BodySource } from "../model/body.ts";
@@ -85,7 +86,11 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   begin(exchange: Exchange): void {
     this.exchange = exchange;
     this.stream.on("close", this.#closed);
-    if (!this.#bodyDone) limitReadAhead(this.stream);
+    if (!this.#bodyDone) {
+      limitReadAhead(this.stream);
+      // They may come long before the body flows.
+      this.stream.on("trailers", this.#gotTrailers);
+    }
     const { readTimeout, writeTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
     const now = this.#connection.site.limits.nowMs;
     if (writeTimeout > 0) this.#deadlineMs = now + writeTimeout;
@@ -127,7 +132,6 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#bodyFromMs = this.#connection.site.limits.nowMs;
     if (this.#expectsContinue && !stream.headersSent) stream.additionalHeaders({ ":status": 100 });
     this.#limitBody();
-    stream.on("trailers", this.#gotTrailers);
     stream.on("end", this.#bodyEnded);
     stream.on("data", this.#bodyData);
   }
@@ -173,7 +177,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (this.#connection.site.settings.transport.respondingTimeouts.writeTimeout === 0)
       this.#deadlineMs = NEVER;
     if (!this.#stalled) this.#limitTo(NEVER);
-    sink.end(this.#trailersIn === undefined ? undefined : allowedTrailers(this.#trailersIn));
+    sink.end(this.#trailersIn);
   };
 
   resume(): void {
@@ -196,19 +200,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
 
   inform(_exchange: Exchange, status: number, headers: Headers): void {
     if (this.stream.destroyed || this.stream.headersSent) return;
-    const block: Record<string, string | number | string[]> = Object.create(null);
-    block[":status"] = status;
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i]!.toLowerCase();
-      if (isForbidden(name)) continue;
-      const before = block[name];
-      if (before === undefined) block[name] = headers[i + 1]!;
-      else
-        block[name] = Array.isArray(before)
-          ? [...before, headers[i + 1]!]
-          : [String(before), headers[i + 1]!];
-    }
-    this.stream.additionalHeaders(block);
+    this.stream.additionalHeaders({ ...headerBlock(headers, isForbidden), ":status": status });
   }
 
   send(exchange: Exchange): void {
@@ -281,7 +273,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     // gRPC's own trailers are metadata of whatever name; elsewhere the rules of HTTP hold.
     const trailers =
       this.#trailersOut === undefined || grpc ? this.#trailersOut : allowedTrailers(this.#trailersOut);
-    this.stream.sendTrailers(trailersToSend(trailers));
+    this.stream.sendTrailers(headerBlock(trailers ?? [], isForbidden));
     // Node sends them in the next turn, so the stream is ended in the one after.
     if (!this.#bodyDone) setImmediate(() => setImmediate(() => this.#endStream()));
   };
@@ -383,19 +375,6 @@ function isForbidden(name: string): boolean {
     default:
       return false;
   }
-}
-
-function trailersToSend(trailers: readonly string[] | undefined): Record<string, string | string[]> {
-  const block: Record<string, string | string[]> = Object.create(null);
-  if (trailers === undefined) return block;
-  for (let i = 0; i < trailers.length; i += 2) {
-    const name = trailers[i]!.toLowerCase();
-    if (isForbidden(name)) continue;
-    const before = block[name];
-    const value = trailers[i + 1]!;
-    block[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value];
-  }
-  return block;
 }
 
 /** What an HTTP/1.1 server expects of a WebSocket handshake, and RFC 8441 leaves out. */

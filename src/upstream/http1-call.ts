@@ -6,6 +6,7 @@ import type { Server } from "../model/service.ts";
 import type { UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
 import type { Http1Connection } from "./http1-connection.ts";
 import type { Pool } from "./pool.ts";
+import { requestTrailers } from "./request-trailers.ts";
 
 /**
  * One request under way to one server: the sink of the request's body and the source of the reply's. The connection
@@ -51,8 +52,9 @@ export class Http1Call implements UpstreamCall, BodySink, BodySource, Timed {
     return this.connection.sendBody(chunk);
   }
 
-  end(_trailers: string[] | undefined): void {
-    this.connection?.endBody();
+  end(trailers: string[] | undefined): void {
+    const { exchange } = this;
+    this.connection?.endBody(exchange.httpVersion < 20 ? undefined : requestTrailers(exchange, trailers));
   }
 
   fail(fault: Fault): void {

@@ -3,7 +3,7 @@ import { writeCopied } from "../lib/scratch.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import { getHeader } from "../model/headers.ts";
-import { BAD, ChunkedDecoder, DATA, END, LAST_CHUNK } from "../wire/chunked.ts";
+import { BAD, ChunkedDecoder, DATA, END, lastChunk } from "../wire/chunked.ts";
 import { HeadBuffer, headEnd } from "../wire/head-buffer.ts";
 import { parseReplyHead, type ReplyHead } from "../wire/reply-head.ts";
 import type { Http1Call } from "./http1-call.ts";
@@ -193,10 +193,10 @@ export class Http1Connection implements Timed {
     call.exchange.requestBody.resume();
   }
 
-  endBody(): void {
+  endBody(trailers: string[] | undefined): void {
     if (this.#requestDone || this.#state === CLOSED) return;
     if (this.#call!.requestLength < 0) {
-      this.socket.write(this.#head + LAST_CHUNK, "latin1");
+      this.socket.write(this.#head + lastChunk(trailers), "latin1");
       this.#head = "";
       this.requestBegun = true;
     } else this.releaseHead();

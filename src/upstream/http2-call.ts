@@ -1,4 +1,5 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
+import { headerBlock } from "../lib/header-block.ts";
 import { keepable, limitReadAhead } from "../lib/read-ahead.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import type { BodySink, BodySource } from "../model/body.ts";
@@ -10,6 +11,7 @@ import type { UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
 import { readHttp2Reply } from "./http2-reply.ts";
 import type { Http2Session } from "./http2-session.ts";
 import { pathAt } from "./request-text.ts";
+import { requestTrailers } from "./request-trailers.ts";
 import type { Transport } from "./transport.ts";
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = constants;
@@ -40,6 +42,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
   #replied: boolean;
   #received: number;
   #interims: number;
+  #requestTrailers: string[] | undefined;
   #trailers: string[] | undefined;
   #streaming: boolean;
   #stalled: boolean;
@@ -62,6 +65,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.#replied = false;
     this.#received = 0;
     this.#interims = 0;
+    this.#requestTrailers = undefined;
     this.#trailers = undefined;
     this.#streaming = false;
     this.#stalled = false;
@@ -99,7 +103,10 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     const length = requestTransforms === undefined ? requestBody.length : -1;
     let stream: ClientHttp2Stream;
     try {
-      stream = connection.request(requestHead(exchange, this.server, length), { endStream: length === 0 });
+      stream = connection.request(requestHead(exchange, this.server, length), {
+        endStream: length === 0,
+        waitForTrailers: length < 0,
+      });
     } catch (error) {
       this.session = undefined;
       session.callEnded();
@@ -112,6 +119,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     stream.on("headers", this.#onInterim);
     stream.on("response", this.#onResponse);
     stream.on("close", this.#onClose);
+    if (length < 0) stream.once("wantTrailers", this.#sendTrailers);
     this.transport.limits.add(this);
     if (length === 0) this.#limitIn(this.transport.headerMs);
     else {
@@ -153,12 +161,16 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.exchange.requestBody.resume();
   };
 
-  end(_trailers: string[] | undefined): void {
+  end(trailers: string[] | undefined): void {
     const stream = this.#stream;
     if (stream === undefined || stream.destroyed) return;
+    this.#requestTrailers = requestTrailers(this.exchange, trailers);
     stream.end();
     if (!this.#replied) this.#limitIn(this.transport.headerMs);
   }
+
+  readonly #sendTrailers = () =>
+    this.#stream!.sendTrailers(headerBlock(this.#requestTrailers ?? [], isForbidden));
 
   /** The client's body broke off: the server must not take what it has for the whole. */
   fail(fault: Fault): void {
@@ -193,6 +205,8 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       this.exchange.method === "HEAD" || reply.status === 204 || reply.status === 304 || isEnd(flags);
     this.length = bodiless ? 0 : reply.contentLength;
     this.limitAtMs = Number.POSITIVE_INFINITY;
+    // They may come long before the body flows.
+    if (!isEnd(flags)) this.#stream!.on("trailers", this.#onTrailers);
     this.events.replied(reply.status, reply.headers, this);
   };
 
@@ -204,7 +218,6 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     }
     this.#sink = sink;
     this.#limitRead();
-    stream.on("trailers", this.#onTrailers);
     stream.on("end", this.#onEnd);
     stream.on("data", this.#onData);
   }
