@@ -1,10 +1,13 @@
+import { readFileSync } from "node:fs";
 import { Acme } from "../acme/manager.ts";
+import { storageOnDisk } from "../acme/resolver.ts";
 import type { Want } from "../acme/tickets.ts";
 import type { IssuanceView } from "../model/certificate-view.ts";
 import type { Logger } from "../model/host.ts";
 import type { Report } from "../model/report.ts";
 import type { AcmeOptions, Settings } from "../model/settings.ts";
 import type { CertificateSpec } from "../model/snapshot.ts";
+import { goesWithContainer } from "./lasting.ts";
 
 export interface CertificatesHost {
   readonly settings: Settings;
@@ -29,6 +32,7 @@ export class Certificates {
 
   constructor(host: CertificatesHost) {
     this.#host = host;
+    warnOfLoss(host);
     this.acme = new Acme({
       resolvers: resolversIn(host.settings),
       log: host.log,
@@ -56,6 +60,20 @@ export class Certificates {
 
   #certify(): Promise<void> {
     return this.#host.certify([...this.#issued, ...this.#proofs], this.#tokens);
+  }
+}
+
+/** A new container orders again, and CAs allow few of the same certificate a week. */
+function warnOfLoss({ settings, log, env }: CertificatesHost): void {
+  let mounts = "";
+  try {
+    mounts = readFileSync("/proc/self/mountinfo", "utf8");
+  } catch {}
+  for (const [resolver, { storage }] of resolversIn(settings)) {
+    const { directory } = storageOnDisk(storage, env);
+    if (/^rediss?:/.test(storage) || !goesWithContainer(directory, mounts)) continue;
+    const message = `certificates are kept in ${directory}, which goes with this container: mount a volume there, as in ./acme:${directory}`;
+    log.warn({ resolver, storage }, message);
   }
 }
 
