@@ -100,6 +100,8 @@ const ENCODERS: Record<Encoding, () => Encoder> = {
   zstd: () => zlib.createZstdCompress({ params: { [zlib.constants.ZSTD_c_compressionLevel]: 3 } }) as Encoder,
 };
 
+const NO_TYPE: MediaType = { type: "", parameters: "" };
+
 /** The type of a reply that may be compressed at all, whatever the client accepts. */
 function typeToCompress(exchange: Exchange): MediaType | undefined {
   const { status, replyHeaders: headers, replyBody } = exchange;
@@ -117,7 +119,8 @@ function typeToCompress(exchange: Exchange): MediaType | undefined {
         if (hasToken(headers[i + 1]!, "no-transform")) return undefined;
     }
   }
-  const type = typeOf(headers);
+  // What says nothing of its type is compressed too, as in Traefik; what says nonsense is not.
+  const type = getHeader(headers, "content-type") === undefined ? NO_TYPE : typeOf(headers);
   // Calls and their replies are frames that must arrive one by one.
   return type?.type.startsWith("application/grpc") ? undefined : type;
 }

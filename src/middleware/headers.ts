@@ -4,6 +4,8 @@ import { type Exchange, reply } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import {
   getHeader,
+  getHeaders,
+  hasToken,
   headerText,
   isHeaderName,
   isHeaderValue,
@@ -328,8 +330,9 @@ class Cors {
     if (this.#exposed !== "")
       putHeader(headers, "Access-Control-Expose-Headers", "access-control-expose-headers", this.#exposed);
     if (!this.#values.addVaryHeader) return;
-    const vary = getHeader(headers, "vary") ?? "";
-    if (vary !== "Origin") putHeader(headers, "Vary", "vary", vary === "" ? "Origin" : `${vary},Origin`);
+    const vary = getHeaders(headers, "vary").join(",");
+    if (hasToken(vary, "origin") || hasToken(vary, "*")) return;
+    putHeader(headers, "Vary", "vary", vary === "" ? "Origin" : `${vary},Origin`);
   }
 
   #markOrigin(headers: string[], origin: string): void {

@@ -46,6 +46,12 @@ for (const coding of ["gzip", "br", "zstd"] as const) {
   });
 }
 
+test("a reply that does not say its type is compressed, unless only some types are", async () => {
+  assert.equal(codingOf(await reply({}, "gzip", { headers: [] })), "gzip");
+  const json = { includedContentTypes: "application/json" };
+  assert.equal(codingOf(await reply(json, "gzip", { headers: [] })), undefined);
+});
+
 test("compress chooses by weight and then by its own order", async () => {
   const chosen = async (accept: string | undefined, options = {}) => codingOf(await reply(options, accept));
   assert.equal(await chosen("zstd, br, gzip"), "gzip");
@@ -143,7 +149,6 @@ test("BE-19 compress never compresses twice and never changes what says no-trans
     );
     assert.equal(String((await drain(exchange.replyBody)).bytes), TEXT);
   }
-  assert.equal(codingOf(await reply({}, "gzip", { headers: [] })), undefined, "no type");
   assert.equal(
     codingOf(await reply({}, "gzip", { headers: ["Content-Type", "what"] })),
     undefined,

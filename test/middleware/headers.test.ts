@@ -181,6 +181,13 @@ test("addVaryHeader adds Origin to Vary", async () => {
     "Accept-Encoding,Origin",
   );
   assert.equal((await reply(options, {}, ["Vary", "Origin"])).header("vary"), "Origin");
+  assert.equal((await reply(options, {}, ["Vary", "Accept, origin"])).header("vary"), "Accept, origin");
+  assert.equal((await reply(options, {}, ["Vary", "*"])).header("vary"), "*");
+  assert.equal(
+    (await reply(options, {}, ["Vary", "Cookie", "Vary", "Accept-Encoding"])).header("vary"),
+    "Cookie,Accept-Encoding,Origin",
+    "no line of it is lost",
+  );
   assert.equal((await reply({ ...options, addVaryHeader: "false" })).header("vary"), undefined);
 });
 
