@@ -358,6 +358,5 @@ export const ROWS: readonly (readonly [section: string, rows: readonly Row[]])[]
 
 /** Why a row has no test. */
 export const REASONS: ReadonlyMap<string, string> = new Map([
-  ["H2-20", "node:http2 does it: push is switched off in our settings, other frames are ignored"],
   ["RS-13", "measured with 9,500 and 4,000 connections by `npm run bench`"],
 ]);
