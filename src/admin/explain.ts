@@ -15,6 +15,7 @@ import { describeProblem, type Problem } from "../schema/problem.ts";
 import { parseTarget, refusedEscapes } from "../wire/target.ts";
 import { diagnoseMissed, type Missed, whatIsNear } from "./near-miss.ts";
 import type { Explanation } from "./shapes.ts";
+import { withoutEmpty } from "./views.ts";
 
 /** A request that nobody makes, to see what would become of it. */
 export interface Question {
@@ -219,7 +220,7 @@ function whyItWon(
 function middlewareOf({ report, registry }: Known, name: string): Explanation["middlewares"][number] {
   const found = report.middlewares.get(name);
   const options = found && redact(registry.get(found.type)?.options ?? {}, found.declared.options);
-  return { name, type: found?.type ?? "", options: options ?? {} };
+  return { name, type: found?.type ?? "", options: withoutEmpty(options ?? {}) };
 }
 
 interface Walk {

@@ -172,7 +172,7 @@ function some<T>(value: T): T | undefined {
 }
 
 /** Without members that say nothing, as Traefik leaves them out: empty text, zero, false, empty lists and groups. */
-function withoutEmpty(values: Json): Json {
+export function withoutEmpty(values: Json): Json {
   const kept = Object.entries(values).flatMap(([name, value]) => {
     const inner = withoutEmptyInside(value);
     const nothing = inner === false || inner === 0 || inner === "0s" || some(inner) === undefined;

@@ -66,8 +66,8 @@ function behindOf(service: Service): Stop[] {
   const stops = servers.slice(0, SHOWN_MAX).map(({ url }): Stop => {
     const state = serverStatus?.[url] ?? "UP";
     return {
-      kind: "server",
-      title: <Text of={url} />,
+      kind: url.startsWith("http://") ? "server" : `server, ${url.split(":", 1)[0]}`,
+      title: <Text of={url.replace(/^[a-z0-9]+:\/\//i, "")} />,
       detail: <Badge status={state} />,
       tone: state === "UP" ? "good" : "bad",
     };

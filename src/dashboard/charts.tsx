@@ -1,5 +1,6 @@
 import type { TrafficPoint } from "../admin/shapes.ts";
 import { formatDate, formatMs, formatNumber, fromNow } from "./format.ts";
+import { lifeOf } from "./life.ts";
 import { Text } from "./parts.tsx";
 import type { Certificate } from "./types.ts";
 
@@ -123,7 +124,7 @@ export function CertificateTimeline({ of }: { readonly of: readonly Certificate[
             <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
               <rect class="ground" x="0" y="2" width="100" height="4" rx="1" />
               <rect
-                class={`life ${certificate.status}`}
+                class={`life ${lifeOf(certificate, nowMs).tone}`}
                 x={from}
                 y="2"
                 width={Math.max(0.5, to - from)}
@@ -132,7 +133,7 @@ export function CertificateTimeline({ of }: { readonly of: readonly Certificate[
               />
               <line class="now" x1={at(nowMs)} x2={at(nowMs)} y1="0" y2="8" />
             </svg>
-            <span class={`ends ${certificate.status}`} title={formatDate(certificate.notAfter)}>
+            <span class={`ends ${lifeOf(certificate, nowMs).tone}`} title={formatDate(certificate.notAfter)}>
               {certificate.status === "expired" ? "ended" : "ends"}{" "}
               {fromNow(Date.parse(certificate.notAfter))}
             </span>

@@ -193,10 +193,34 @@ export function To({
   readonly kind: "routers" | "services" | "middlewares";
   readonly name: string;
 }) {
+  // Where a line ends within a name, it had better be before its provider.
+  const at = name.lastIndexOf("@");
+  const [own, provider] = at < 1 || name.length > 80 ? [name, ""] : [name.slice(0, at), name.slice(at)];
   return (
     <a href={link(kind, name)}>
-      <Text of={name} most={80} />
+      <Text of={own} most={80} />
+      {provider !== "" && (
+        <>
+          <wbr />
+          <Text of={provider} />
+        </>
+      )}
     </a>
+  );
+}
+
+/** A sentence of ours; a rule with a caret may stand below it. */
+export function Reason({ of, most = 600 }: { readonly of: string; readonly most?: number }) {
+  const end = of.indexOf("\n");
+  if (end < 0) return <Text of={of} most={most} />;
+  return (
+    <>
+      <Text of={of.slice(0, end)} most={most} />
+      {"\n"}
+      <pre class="spot">
+        <Text of={of.slice(end + 1)} most={most} lines />
+      </pre>
+    </>
   );
 }
 

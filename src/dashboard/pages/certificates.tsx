@@ -2,6 +2,7 @@ import type { IssuanceView } from "../../model/certificate-view.ts";
 import { CertificateTimeline } from "../charts.tsx";
 import { useApi } from "../data.ts";
 import { formatDate, fromNow } from "../format.ts";
+import { lifeOf } from "../life.ts";
 import { Badge, Card, Empty, Facts, Page, Table, Text, Waiting } from "../parts.tsx";
 import { link } from "../route.ts";
 import type { Certificate } from "../types.ts";
@@ -50,7 +51,7 @@ export function CertificatesPage() {
             items={data}
             keyOf={({ name }) => name}
             columns={[
-              { title: "Status", cell: ({ status }) => <Badge status={status} /> },
+              { title: "Status", cell: (one) => <Life of={one} /> },
               {
                 title: "Name",
                 class: "strong",
@@ -60,13 +61,26 @@ export function CertificatesPage() {
                   </a>
                 ),
               },
-              { title: "Also for", class: "grow", cell: ({ sans }) => <Text of={sans.join(", ")} /> },
+              {
+                title: "Also for",
+                class: "grow",
+                cell: ({ sans, commonName }) => {
+                  const others = sans.filter((name) => name !== (commonName || sans[0]));
+                  return others.length > 0 ? (
+                    <Text of={others.join(", ")} />
+                  ) : (
+                    <span class="faint">nothing else</span>
+                  );
+                },
+              },
               {
                 title: "Issuer",
+                class: "narrow",
                 cell: ({ issuerOrg, issuerCN }) => <Text of={issuerOrg ?? issuerCN ?? ""} />,
               },
               {
                 title: "Ends",
+                class: "short",
                 cell: ({ notAfter }) => `${formatDate(notAfter)}, ${fromNow(Date.parse(notAfter))}`,
               },
             ]}
@@ -75,6 +89,11 @@ export function CertificatesPage() {
       )}
     </Page>
   );
+}
+
+function Life({ of }: { readonly of: Certificate }) {
+  const { words, tone } = lifeOf(of);
+  return <Badge status={words} tone={tone} />;
 }
 
 export function CertificatePage({ name }: { readonly name: string }) {
@@ -90,7 +109,7 @@ export function CertificatePage({ name }: { readonly name: string }) {
     <Page
       title={data.commonName || (data.sans[0] ?? "Certificate")}
       lead="Certificate"
-      aside={<Badge status={data.status} />}
+      aside={<Life of={data} />}
     >
       <Card wide>
         <CertificateTimeline of={[data]} />

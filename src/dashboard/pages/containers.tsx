@@ -1,7 +1,7 @@
 import type { WorkloadShape } from "../../admin/shapes.ts";
 import { useApi } from "../data.ts";
 import { count, fromNow } from "../format.ts";
-import { Badge, Choice, Empty, Names, Page, Search, Table, Text, Waiting } from "../parts.tsx";
+import { Badge, Choice, Empty, Names, Page, Reason, Search, Table, Text, Waiting } from "../parts.tsx";
 import { usePlace } from "../route.ts";
 
 const SHOWN_MAX = 500;
@@ -79,9 +79,9 @@ const COLUMNS = [
       <>
         <Text of={reason} />
         {problems.map((problem) => (
-          <span key={problem} class="second bad-text">
-            <Text of={problem} most={500} lines />
-          </span>
+          <div key={problem} class="second bad-text">
+            <Reason of={problem} most={500} />
+          </div>
         ))}
       </>
     ),

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Explanation } from "../../admin/shapes.ts";
 import { getJson } from "../data.ts";
 import { count, formatDate } from "../format.ts";
-import { Badge, Empty, Names, Page, Rule, Text, To } from "../parts.tsx";
+import { Badge, Empty, Names, Page, Reason, Rule, Text, To } from "../parts.tsx";
 import { setQuery, usePlace } from "../route.ts";
 import { Tree } from "../tree.tsx";
 
@@ -124,9 +124,9 @@ function Walk({ of }: { readonly of: Explanation }) {
   const isAnswered = routed && !diagnosis.includes("nobody answers");
   return (
     <>
-      <p class={`verdict ${isAnswered ? "good" : "bad"}`} role="status">
-        <Text of={diagnosis} most={1000} lines />
-      </p>
+      <div class={`verdict ${isAnswered ? "good" : "bad"}`} role="status">
+        <Reason of={diagnosis} most={1000} />
+      </div>
       <ol class="walk">
         <Step title="Entry point">
           <p>
@@ -241,9 +241,9 @@ function LeftOut({ of }: { readonly of: Explanation["leftOut"] }) {
           <li key={`${kind} ${name}`}>
             <Badge status={kind} />{" "}
             {kind === "router" ? <To kind="routers" name={name} /> : <Text of={name} />}
-            <span class="second">
-              <Text of={reason} most={600} lines />
-            </span>
+            <div class="second">
+              <Reason of={reason} />
+            </div>
           </li>
         ))}
       </ul>

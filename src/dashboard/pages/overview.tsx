@@ -2,7 +2,8 @@ import { useEffect, useState } from "preact/hooks";
 import type { ProblemShape, TrafficPoint, WorkloadShape } from "../../admin/shapes.ts";
 import { DURATION_LINES, Shares, TimeChart, TRAFFIC_LINES } from "../charts.tsx";
 import { getJson, useApi } from "../data.ts";
-import { count, formatBytes, formatMs, formatNumber, fromNow } from "../format.ts";
+import { formatBytes, formatMs, formatNumber, fromNow } from "../format.ts";
+import { lifeOf } from "../life.ts";
 import { Badge, Card, Empty, Page, Text } from "../parts.tsx";
 import { link } from "../route.ts";
 import type { Certificate, EntryPoint, Overview, Version } from "../types.ts";
@@ -175,18 +176,18 @@ function Certificates() {
         <Empty title="No certificates yet">A router with a certificate resolver gets its own.</Empty>
       ) : (
         <ul class="rows">
-          {data.map(({ name, commonName, sans, notAfter, status }) => (
-            <li key={name}>
-              <a href={link("certificates", name)}>
-                <Text of={commonName || (sans[0] ?? name)} most={60} />
+          {data.map((one) => (
+            <li key={one.name}>
+              <a href={link("certificates", one.name)}>
+                <Text of={one.commonName || (one.sans[0] ?? one.name)} most={60} />
               </a>
-              <span>{fromNow(Date.parse(notAfter))}</span>
-              {status !== "enabled" && <Badge status={status} />}
+              <span>{fromNow(Date.parse(one.notAfter))}</span>
+              <Badge status={lifeOf(one).words} tone={lifeOf(one).tone} />
             </li>
           ))}
         </ul>
       )}
-      {data.length > 0 && <p class="faint">{count(data.length, "certificate")} that end first.</p>}
+      {data.length > 1 && <p class="faint">The {data.length} that end first.</p>}
     </Card>
   );
 }

@@ -59,8 +59,8 @@ export function RequestsPage() {
       <div class="tools">
         <Filter name="host" label="Host" />
         <Filter name="path" label="Path" />
-        <Filter name="status" label="Status" hint="Status: 5xx, error" />
-        <Filter name="slower" label="Slower than (ms)" />
+        <Filter name="status" label="Status" hint="Status, 5xx" />
+        <Filter name="slower" label="Slower (ms)" />
         <button type="button" aria-pressed={isPaused} onClick={() => setPaused(!isPaused)}>
           {isPaused ? "Go on" : "Pause"}
         </button>

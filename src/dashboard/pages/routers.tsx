@@ -29,14 +29,23 @@ export function RoutersPage() {
                 {tls && <Lock />} <Text of={(using ?? entryPoints ?? []).join(", ")} />
               </>
             ),
+            class: "narrow",
           },
           {
             title: "Service",
             sortBy: "service",
             cell: ({ service, provider }) =>
               service && <To kind="services" name={qualified(service, provider)} />,
+            class: "names-cell",
           },
-          { title: "Priority", sortBy: "priority", cell: ({ priorityStr }) => priorityStr, class: "number" },
+          {
+            title: "Priority",
+            sortBy: "priority",
+            // Those of our own pages have nineteen digits, which say nothing to anybody.
+            cell: ({ priorityStr = "" }) =>
+              priorityStr.length < 16 ? priorityStr : <span title={priorityStr}>highest</span>,
+            class: "number",
+          },
         ]}
       />
     </Page>

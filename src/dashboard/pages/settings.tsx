@@ -35,6 +35,11 @@ export function SettingsPage() {
   );
 }
 
+/** Documentation has words in backticks, as in the reference pages. */
+function Doc({ of }: { readonly of: string }) {
+  return <>{of.split("`").map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part))}</>;
+}
+
 const WHICH = [
   ["", "Written by you"],
   ["all", "All"],
@@ -43,17 +48,19 @@ const WHICH = [
 const COLUMNS = [
   {
     title: "Option",
-    class: "strong",
+    class: "strong grow",
     cell: ({ option, doc }: SettingShape) => (
       <>
         <code>
           <Text of={option} />
         </code>
-        <span class="second">{doc}</span>
+        <span class="second">
+          <Doc of={doc} />
+        </span>
       </>
     ),
   },
-  { title: "Value", class: "grow", cell: ({ value }: SettingShape) => <Value of={value} /> },
+  { title: "Value", class: "narrow", cell: ({ value }: SettingShape) => <Value of={value} /> },
   {
     title: "From",
     cell: ({ source, place }: SettingShape) => (
