@@ -21,6 +21,8 @@ export interface Watchers {
 /** Writes down what came of requests, as far as the settings ask for it. */
 export class RequestObserver implements Observer {
   readonly metrics: RequestMetrics | undefined;
+  readonly wantsOriginHeaders: boolean;
+  readonly wantsOriginSize: boolean;
   readonly #log: Logger;
   readonly #traffic: TrafficCells;
   readonly #tail: RequestTail;
@@ -43,6 +45,8 @@ export class RequestObserver implements Observer {
     this.metrics = makeMetrics(settings, meter);
     const failed = (error: Error) => log.error({ err: error }, "the access log cannot be written");
     this.#access = accessLog && new AccessLog(accessLog, { nextCount, failed, send });
+    this.wantsOriginHeaders = this.#access?.wantsOriginHeaders === true;
+    this.wantsOriginSize = this.#access?.wantsOriginSize === true;
   }
 
   done(exchange: Exchange): void {
@@ -70,10 +74,6 @@ export class RequestObserver implements Observer {
       { err: error, router: exchange.route?.name },
       "a request failed by a fault of ours or of a plug-in",
     );
-  }
-
-  get wantsOriginHeaders(): boolean {
-    return this.#access?.wantsOriginHeaders === true;
   }
 
   /** Lines that the access log's file or pipe did not take. */

@@ -11,6 +11,7 @@ import { InnerClient } from "./call.ts";
 import type { HttpGateway } from "./gateway.ts";
 import { gatherRequest } from "./gather.ts";
 import { mirror } from "./mirror.ts";
+import { countOrigin } from "./origin.ts";
 import { fail, refuse, respond } from "./respond.ts";
 import { isIdempotent, isReplayable, retryDelayMs, retryPolicyOf } from "./retry.ts";
 import { tunnel } from "./upgrade.ts";
@@ -154,7 +155,9 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     const isKept = exchange.hooksRun > 0 || this.#gateway.observer.wantsOriginHeaders === true;
     if (isKept) exchange.originHeaders = headers.slice();
     exchange.replyHeaders = headers;
-    exchange.replyBody = body;
+    // Without a hook the client gets what the server sends.
+    const isCounted = exchange.hooksRun > 0 && this.#gateway.observer.wantsOriginSize === true;
+    exchange.replyBody = isCounted ? countOrigin(exchange, body) : body;
     respond(exchange, this.#gateway);
   }
 

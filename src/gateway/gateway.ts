@@ -17,6 +17,8 @@ export interface Observer {
   failed(exchange: Exchange, error: unknown): void;
   /** The headers of servers' replies are kept as they were before middlewares changed them. */
   readonly wantsOriginHeaders?: boolean;
+  /** The same for the number of its bytes. */
+  readonly wantsOriginSize?: boolean;
 }
 
 /** The gateway of one thread: the table in force, and what is counted over all requests. */

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from "node:http";
-import { type BodySink, type BodySource, BytesBody, NO_BODY } from "../model/body.ts";
+import { type BodySource, BytesBody, NO_BODY } from "../model/body.ts";
 import { errorReply } from "../model/error-reply.ts";
 import type { Exchange, Reply } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
@@ -115,35 +115,5 @@ function deliver(exchange: Exchange): void {
     put(exchange, errorReply(FAULTS.internal, exchange.headers));
     exchange.detail = "a middleware has set a header that cannot be sent";
   }
-  if (exchange.replyTransforms !== undefined && exchange.originStatus > 0) countOrigin(exchange);
   exchange.client.send(exchange);
-}
-
-/** Counts the server's bytes before the first middleware changes them. */
-function countOrigin(exchange: Exchange): void {
-  exchange.originBytes = 0;
-  exchange.replyTransforms!.unshift((sink) => new OriginCount(exchange, sink));
-}
-
-class OriginCount implements BodySink {
-  readonly #exchange: Exchange;
-  readonly #sink: BodySink;
-
-  constructor(exchange: Exchange, sink: BodySink) {
-    this.#exchange = exchange;
-    this.#sink = sink;
-  }
-
-  data(chunk: Buffer): boolean {
-    this.#exchange.originBytes += chunk.length;
-    return this.#sink.data(chunk);
-  }
-
-  end(trailers: string[] | undefined): void {
-    this.#sink.end(trailers);
-  }
-
-  fail(fault: Fault): void {
-    this.#sink.fail(fault);
-  }
 }

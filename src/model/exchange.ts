@@ -117,7 +117,7 @@ export class Exchange {
   originStatus: number;
   /** The same for its headers; kept only where an access log wants them, or hooks may change them. */
   originHeaders: Headers | undefined;
-  /** Bytes of the server's body where a middleware changes them on their way; -1 where none does. */
+  /** Bytes of the server's body, where an access log wants them and a middleware may change them; else -1. */
   originBytes: number;
   requestBytes: number;
   replyBytes: number;

@@ -55,7 +55,12 @@ export class AccessLog {
 
   /** Somebody must keep the headers of servers' replies before middlewares change them. */
   get wantsOriginHeaders(): boolean {
-    return this.#fields.wantsOriginHeaders && (this.#courier !== undefined || this.#fields === this.#lines);
+    return this.wantsOriginSize && this.#fields.wantsOriginHeaders;
+  }
+
+  /** The same for the number of bytes. */
+  get wantsOriginSize(): boolean {
+    return this.#courier !== undefined || this.#options.format === "json";
   }
 
   /** Lines that nobody took. */

@@ -107,6 +107,8 @@ export class Rotation {
       .catch(this.#onError)
       .finally(() => {
         this.#packing = undefined;
+        // There may be another.
+        this.#backupsLookedAtMs = 0;
       });
   }
 }

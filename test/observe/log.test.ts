@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -192,6 +200,36 @@ test("compress: rotated files are packed once nobody writes to them any more", a
     const bytes = gunzipSync(readFileSync(join(log.path, "..", packed[0]!)));
     assert.equal(bytes.toString(), KILOBYTE_LINE);
   });
+});
+
+test("the log's own rotation is told by log.maxSize, rotateEvery, maxAge, maxBackups and compress", async () => {
+  const old = ["03", "02", "01"].map((day) => `a-2020-01-${day}T00-00-00.000Z.log`);
+  for (const [option, value, kept] of [
+    ["maxAge", "1", ["a.log"]],
+    ["maxBackups", "1", ["a.log", old[0]]],
+    ["compress", "true", ["a.log", ...old.map((name) => `${name}.gz`)]],
+  ] as const) {
+    const folder = mkdtempSync(join(tmpdir(), "waybill-log-"));
+    for (const name of old) writeFileSync(join(folder, name), "old\n");
+    const { values } = read(logOptions, { filePath: join(folder, "a.log"), [option]: value });
+    const log = createLog(values as LogOptions);
+    log.info({}, "one");
+    await eventually(() => assert.deepEqual(readdirSync(folder).sort().reverse(), kept, option), 40);
+    await log.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+  for (const [option, value] of [
+    ["maxSize", "1"],
+    ["rotateEvery", "1s"],
+  ] as const) {
+    const folder = mkdtempSync(join(tmpdir(), "waybill-log-"));
+    const { values } = read(logOptions, { filePath: join(folder, "a.log"), [option]: value });
+    const log = createLog(values as LogOptions);
+    for (let i = 0; i < 300; i++) log.info({ i, long: "x".repeat(4000) }, "many");
+    await eventually(() => assert.ok(readdirSync(folder).length > 1, option));
+    await log.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test("RS-15 a full disk: what waits is bounded, and is written when there is room again", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { eventually, type Product, startProduct } from "../e2e/harness.ts";
 
@@ -106,6 +106,94 @@ test("after SIGUSR1 lines go into a new file of the old name", async () => {
     assert.ok(readFileSync(log.path, "utf8").length > 0);
   });
   assert.equal(readFileSync(`${log.path}.1`, "utf8").split("\n").length, 2);
+});
+
+test("sampleRate: only that share is logged, but all that failed, and a router may say another", async () => {
+  await using log = await logged("--accesslog.sampleRate=0", "--accesslog.format=json");
+  await log.product.get("app.test");
+  await log.product.demo.engine.add({ ...app("ill"), health: "unhealthy" });
+  await log.product.demo.engine.add(
+    app("loud", ["traefik.http.routers.loud.observability.accesslogsamplerate", "1"]),
+  );
+  await eventually(async () => assert.equal((await log.product.get("ill.test")).status, 503));
+  await eventually(async () => assert.equal((await log.product.get("loud.test")).status, 200));
+  await eventually(() => {
+    const hosts = readFileSync(log.path, "utf8").match(/"RequestHost":"[^"]+/g) ?? [];
+    assert.deepEqual([...new Set(hosts)].sort(), ['"RequestHost":"ill.test', '"RequestHost":"loud.test']);
+  });
+});
+
+const OLD = ["2020-01-03", "2020-01-02", "2020-01-01"].map((day) => `access-${day}T00-00-00.000Z.log`);
+
+/** Names in the folder of an access log that had three old files when it began. */
+async function withOldFiles(flag: string, looks: (names: readonly string[]) => void): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "waybill-log-"));
+  for (const name of OLD) writeFileSync(join(folder, name), "old\n");
+  await using product = await startProduct({
+    threads: 1,
+    containers: [app("app")],
+    flags: [`--accesslog.filePath=${join(folder, "access.log")}`, "--accesslog.maxSize=1", flag],
+  });
+  await product.get("app.test");
+  await eventually(() => looks(readdirSync(folder).sort().reverse()));
+  rmSync(folder, { recursive: true, force: true });
+}
+
+test("maxBackups, maxAge and compress: what becomes of the access log's rotated files", async () => {
+  await withOldFiles("--accesslog.maxBackups=2", (names) =>
+    assert.deepEqual(names, ["access.log", OLD[0], OLD[1]]),
+  );
+  await withOldFiles("--accesslog.maxAge=1", (names) => assert.deepEqual(names, ["access.log"]));
+  await withOldFiles("--accesslog.compress=true", (names) => assert.ok(names.includes(`${OLD[0]}.gz`)));
+});
+
+test("maxSize and rotateEvery: the access log makes way, and no line is lost", async () => {
+  for (const flag of ["--accesslog.maxSize=1", "--accesslog.rotateEvery=2s"]) {
+    await using log = await logged(flag);
+    const path = `/${"x".repeat(7000)}`;
+    const lines = () =>
+      readdirSync(dirname(log.path)).flatMap((name) =>
+        readFileSync(join(dirname(log.path), name), "utf8")
+          .split("\n")
+          .slice(0, -1),
+      );
+    let asked = 0;
+    await eventually(async () => {
+      asked++;
+      await log.product.get("app.test", path);
+      assert.ok(readdirSync(dirname(log.path)).length > 1);
+    }, 20);
+    await log.product.get("app.test", path);
+    await eventually(() => assert.equal(lines().length, asked + 1));
+  }
+});
+
+test("the access log says what compression has saved, and what the server sent", async () => {
+  await using log = await logged("--accesslog.format=json", "--accesslog.fields.headers.defaultmode=keep");
+  await log.product.demo.engine.add(
+    app(
+      "small",
+      ["traefik.http.middlewares.small.compress.minresponsebodybytes", "1"],
+      ["traefik.http.middlewares.small.compress.includedcontenttypes", "text/plain"],
+      ["traefik.http.routers.small.middlewares", "small"],
+    ),
+  );
+  const headers = { "accept-encoding": "gzip" };
+  await eventually(async () =>
+    assert.equal((await log.product.get("small.test", "/", { headers })).status, 200),
+  );
+  const found = await eventually(() => {
+    const line = readFileSync(log.path, "utf8")
+      .split("\n")
+      .find((one) => one.includes('"DownstreamStatus":200'));
+    return JSON.parse(line!) as Record<string, number>;
+  });
+  const { OriginContentSize = 0, DownstreamContentSize = 0, GzipRatio = 0 } = found;
+  assert.ok(OriginContentSize > 0 && OriginContentSize !== DownstreamContentSize);
+  assert.equal(GzipRatio, OriginContentSize / DownstreamContentSize);
+  assert.equal(found["downstream_Content-Encoding"], "gzip");
+  assert.equal(found["origin_Content-Encoding"], undefined);
+  assert.ok(found["origin_Content-Type"] !== undefined);
 });
 
 test("RS-15 a log that nothing can be written to stops no request, and lines that are lost are counted", async () => {

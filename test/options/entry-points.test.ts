@@ -360,12 +360,13 @@ async function secure(product: Product, servername: string) {
   return socket;
 }
 
-test("observability: accessLogs, metrics, tracing and traceVerbosity are what its routers get", async () => {
+test("observability: accessLogs, accessLogSampleRate, metrics, tracing and traceVerbosity are what its routers get", async () => {
   await using product = await startProduct({
     threads: 1,
     containers: [WHOAMI],
     flags: [
       "--entryPoints.web.observability.accessLogs=false",
+      "--entryPoints.web.observability.accessLogSampleRate=0.25",
       "--entryPoints.web.observability.metrics=false",
       "--entryPoints.web.observability.tracing=false",
       "--entryPoints.web.observability.traceVerbosity=detailed",
@@ -373,8 +374,8 @@ test("observability: accessLogs, metrics, tracing and traceVerbosity are what it
   });
   const router = product.runtime.report().routers.get("app@docker")!.effective[0]!;
   assert.deepEqual(
-    [router.accessLog, router.metrics, router.tracing, router.detailedTraces],
-    [false, false, false, true],
+    [router.accessLog, router.accessLogSampleRate, router.metrics, router.tracing, router.detailedTraces],
+    [false, 0.25, false, false, true],
   );
 });
 

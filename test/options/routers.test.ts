@@ -62,7 +62,9 @@ test("tls: options, certResolver and domains", () => {
   assert.deepEqual(tls?.domains, [{ main: "all.test", sans: ["also.test"] }]);
 });
 
-test("observability: accessLogs, metrics, tracing and traceVerbosity", () => {
+test("observability: accessLogs, accessLogSampleRate, metrics, tracing and traceVerbosity", () => {
+  const { accessLogSampleRate } = inForce(`${RULE}, observability: { accessLogSampleRate: 0.25 }`);
+  assert.equal(accessLogSampleRate, 0.25);
   const { accessLog, metrics, tracing, detailedTraces } = inForce(
     `${RULE}, observability: { accessLogs: false, metrics: false, tracing: false, traceVerbosity: detailed }`,
   );
