@@ -18,13 +18,27 @@ export function groupSchema(options: Options, enabler = false): Record<string, u
 }
 
 function optionSchema({ about, kind }: Option<unknown>): Record<string, unknown> {
+  const { examples, ...json } = withExample(kind.json(), kind, about.example);
   return {
-    ...kind.json(),
+    ...json,
     description: about.doc,
     ...(about.default !== undefined && { default: typedDefault(about.default, kind) }),
     ...(about.obsolete !== undefined && { deprecated: true }),
-    ...(about.example !== undefined && { examples: [about.example] }),
+    ...(examples !== undefined && { examples }),
   };
+}
+
+/** The example of a map is one of its values. */
+function withExample(
+  json: Record<string, unknown>,
+  kind: Kind<unknown>,
+  example: string | undefined,
+): Record<string, unknown> {
+  if (example === undefined) return json;
+  if (kind.form !== "map" || kind.of === undefined)
+    return { ...json, examples: [typedDefault(example, kind) ?? example] };
+  const values = json["additionalProperties"] as Record<string, unknown>;
+  return { ...json, additionalProperties: withExample(values, kind.of, example) };
 }
 
 const SILENT: Reader = {
