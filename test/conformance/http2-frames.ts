@@ -100,6 +100,8 @@ export function setting(id: number, value: number): Buffer {
   return bytes;
 }
 
+export const HELLO = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
 /** A client that only does what it is told, but for acknowledging settings. */
 export class RawClient {
   readonly socket: Socket;
@@ -118,11 +120,16 @@ export class RawClient {
     });
   }
 
-  static async open(port: number, settings: Buffer = Buffer.alloc(0)): Promise<RawClient> {
+  /** `hello`: what is sent first in place of the preface and the settings. */
+  static async open(
+    port: number,
+    settings: Buffer = Buffer.alloc(0),
+    hello: readonly Buffer[] = [HELLO, frame(TYPE.settings, 0, 0, settings)],
+  ): Promise<RawClient> {
     const socket = connect(port, "127.0.0.1");
     await once(socket, "connect");
     const client = new RawClient(socket);
-    client.send(Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(TYPE.settings, 0, 0, settings));
+    client.send(...hello);
     return client;
   }
 
