@@ -86,6 +86,7 @@ function lintOpenPages(
   if (hasLogin) return;
   for (const router of routers) {
     const service = router.declared.service.toLowerCase();
+    if (router.status === "disabled") continue;
     if (service !== "api@internal" && service !== "dashboard@internal") continue;
     const guarded = router.effective.every(({ middlewares }) =>
       middlewares.some((name) => GUARDS.has(report.middlewares.get(name)?.type ?? "")),

@@ -15,9 +15,10 @@ export class Locator {
     if (place.file !== undefined) return { ...place, file: this.outside(place.file) ?? place.file };
     if (place.source === "label") {
       const service = this.#byWorkload.get(place.workload ?? "");
-      return service === undefined
-        ? place
-        : at(place, nearestLabel(place.key, service.labels) ?? service.place);
+      if (service === undefined) return place;
+      const label = nearestLabel(place.key, service.labels);
+      // A label that nobody wrote is not named as if it stood on that line.
+      return label === undefined ? at({ ...place, key: "" }, placeOf(service)) : at(place, label);
     }
     const proxy = this.#proxy;
     if (proxy === undefined) return place;
@@ -63,7 +64,11 @@ function nearestLabel(key: string, labels: readonly Written[]): Place | undefine
     const dot = wanted.lastIndexOf(".");
     wanted = dot < 0 ? "" : wanted.slice(0, dot);
   }
-  return labels.find(({ key: label }) => /^(?:traefik|waybill)(?:\.|$)/i.test(label))?.place;
+  return undefined;
 }
+
+/** The first label that is for us, as the place of what the labels lack. */
+const placeOf = ({ labels, place }: ComposeService): Place =>
+  labels.find(({ key }) => /^(?:traefik|waybill)(?:\.|$)/i.test(key))?.place ?? place;
 
 const withoutRoot = (label: string) => label.toLowerCase().replace(/^(?:traefik|waybill)\./, "");

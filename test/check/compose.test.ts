@@ -243,6 +243,27 @@ test("a port is doubted only where the file shows which ones there are", () => {
   assert.deepEqual(said("ports: [ { target: 8080, published: 80 } ]"), []);
 });
 
+test("a label whose first word is mistyped, and a problem of labels that are not there, are said", () => {
+  const { problems } = world({
+    "compose.yml": `services:
+  proxy: { image: traefik, command: [--providers.docker=true, "--entrypoints.web.address=:80"], networks: [ a ] }
+  app:
+    image: app
+    networks: [ b ]
+    labels:
+      - org.example.team=x
+      - traefic.http.routers.x.rule=Host(\`x\`)
+      - traefik.http.routers.app.rule=Host(\`app.test\`)
+networks: { a: {}, b: {} }
+`,
+  });
+  const shown = problems.map(({ code, place, suggestion }) => [code, place.line, place.key, suggestion]);
+  assert.deepEqual(shown, [
+    ["unknown-label", 8, "services.app.labels[1]", "traefik.http.routers.x.rule"],
+    ["no-shared-network", 9, "", undefined],
+  ]);
+});
+
 test("labels below deploy are on no container, and a network that is not there is named", () => {
   const { said } = world({
     "compose.yml": `services:${PROXY}
