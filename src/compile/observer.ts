@@ -6,6 +6,7 @@ import type { Settings } from "../model/settings.ts";
 import type { TrafficCells } from "../model/traffic.ts";
 import { AccessLog } from "../observe/access-log-output.ts";
 import type { Meter } from "../observe/meter.ts";
+import { allBounds } from "../observe/metric-view.ts";
 import { RequestMetrics } from "../observe/request-metrics.ts";
 import type { Tracer } from "../observe/tracer.ts";
 import type { RequestTail } from "./request-tail.ts";
@@ -23,6 +24,7 @@ export class RequestObserver implements Observer {
   readonly metrics: RequestMetrics | undefined;
   readonly wantsOriginHeaders: boolean;
   readonly wantsOriginSize: boolean;
+  readonly wantsTrailers: boolean;
   readonly #log: Logger;
   readonly #traffic: TrafficCells;
   readonly #tail: RequestTail;
@@ -45,6 +47,7 @@ export class RequestObserver implements Observer {
     this.metrics = makeMetrics(settings, meter);
     const failed = (error: Error) => log.error({ err: error }, "the access log cannot be written");
     this.#access = accessLog && new AccessLog(accessLog, { nextCount, failed, send });
+    this.wantsTrailers = this.metrics !== undefined;
     this.wantsOriginHeaders = this.#access?.wantsOriginHeaders === true;
     this.wantsOriginSize = this.#access?.wantsOriginSize === true;
   }
@@ -98,16 +101,19 @@ export class RequestObserver implements Observer {
 }
 
 function makeMetrics({ metrics }: Settings, meter: Meter): RequestMetrics | undefined {
-  const chosen = metrics?.prometheus ?? metrics?.otlp;
-  if (metrics === undefined || chosen === undefined) return undefined;
+  if (metrics === undefined) return undefined;
+  const { prometheus, otlp } = metrics;
+  const receivers = [prometheus, otlp].filter((one) => one !== undefined);
+  if (receivers.length === 0) return undefined;
   return new RequestMetrics(meter, {
-    buckets: metrics.prometheus?.buckets ?? metrics.otlp!.explicitBoundaries,
-    entryPoints: chosen.addEntryPointsLabels,
-    routers: chosen.addRoutersLabels,
-    services: chosen.addServicesLabels,
+    // Each receiver is shown what it asked for, so what any of them asked for is counted.
+    buckets: allBounds(prometheus?.buckets ?? [], otlp?.explicitBoundaries ?? []),
+    entryPoints: receivers.some(({ addEntryPointsLabels }) => addEntryPointsLabels),
+    routers: receivers.some(({ addRoutersLabels }) => addRoutersLabels),
+    services: receivers.some(({ addServicesLabels }) => addServicesLabels),
     internals: metrics.addInternals,
     headerLabels: new Map(
-      [...(metrics.prometheus?.headerLabels ?? [])].map(([label, name]) => [label, name.toLowerCase()]),
+      [...(prometheus?.headerLabels ?? [])].map(([label, name]) => [label, name.toLowerCase()]),
     ),
   });
 }

@@ -8,6 +8,7 @@ import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import type { TrafficTotals } from "../model/traffic.ts";
 import type { MeterReader, Series } from "../observe/meter-reader.ts";
+import { viewOf } from "../observe/metric-view.ts";
 import { renderPrometheus } from "../observe/prometheus.ts";
 import type { SettingInForce } from "../settings/in-force.ts";
 import type { HearRequests } from "./request-feed.ts";
@@ -60,6 +61,9 @@ export function serverStates(snapshot: Snapshot, cells: ServerCells): ServerStat
   return states;
 }
 
-export function metricsText(reader: MeterReader, own: readonly Series[]): string {
-  return renderPrometheus([...reader.read(), ...own]);
+export function metricsText(reader: MeterReader, own: readonly Series[], { metrics }: Settings): string {
+  const all = [...reader.read(), ...own];
+  if (metrics?.prometheus === undefined) return renderPrometheus(all);
+  const { buckets, ...switches } = metrics.prometheus;
+  return renderPrometheus(viewOf(all, { ...switches, bounds: buckets }));
 }

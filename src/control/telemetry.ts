@@ -2,6 +2,7 @@ import type { Logger } from "../model/host.ts";
 import type { Settings } from "../model/settings.ts";
 import type { SpanRecord } from "../model/spans.ts";
 import type { Series } from "../observe/meter-reader.ts";
+import { viewOf } from "../observe/metric-view.ts";
 import {
   type LogRecord,
   logsMessage,
@@ -82,7 +83,8 @@ export class Telemetry {
   #pushMetrics(): void {
     const { series, startedAtMs } = this.#host;
     const { resource, exporter } = this.#metrics!;
-    const now = series();
+    const { explicitBoundaries, ...switches } = this.#host.settings.metrics!.otlp!;
+    const now = viewOf(series(), { ...switches, bounds: explicitBoundaries });
     const message = metricsMessage(resource, now, startedAtMs, Date.now());
     exporter.export(() => message, now.length);
   }

@@ -269,7 +269,7 @@ export class Waybill {
       servers: () => this.#servers(),
       certificates: () => this.#certificateViews(),
       issuance: () => this.#certificates?.issuance() ?? [],
-      metrics: () => metricsText(this.#meters, this.#ownSeries()),
+      metrics: () => metricsText(this.#meters, this.#ownSeries(), settings),
       inForce: this.#around.inForce ?? [],
       ports: () => this.#threads.ports,
       traffic: () => readTraffic(this.#threads.traffic),

@@ -11,7 +11,7 @@ import { InnerClient } from "./call.ts";
 import type { HttpGateway } from "./gateway.ts";
 import { gatherRequest } from "./gather.ts";
 import { mirror } from "./mirror.ts";
-import { countOrigin } from "./origin.ts";
+import { isGrpc, watchOrigin } from "./origin.ts";
 import { fail, refuse, respond } from "./respond.ts";
 import { isIdempotent, isReplayable, retryDelayMs, retryPolicyOf } from "./retry.ts";
 import { tunnel } from "./upgrade.ts";
@@ -155,9 +155,11 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     const isKept = exchange.hooksRun > 0 || this.#gateway.observer.wantsOriginHeaders === true;
     if (isKept) exchange.originHeaders = headers.slice();
     exchange.replyHeaders = headers;
+    const { observer } = this.#gateway;
     // Without a hook the client gets what the server sends.
-    const isCounted = exchange.hooksRun > 0 && this.#gateway.observer.wantsOriginSize === true;
-    exchange.replyBody = isCounted ? countOrigin(exchange, body) : body;
+    const isCounted = exchange.hooksRun > 0 && observer.wantsOriginSize === true;
+    const isWatched = isCounted || (observer.wantsTrailers === true && isGrpc(exchange));
+    exchange.replyBody = isWatched ? watchOrigin(exchange, body) : body;
     respond(exchange, this.#gateway);
   }
 

@@ -19,6 +19,8 @@ export interface Observer {
   readonly wantsOriginHeaders?: boolean;
   /** The same for the number of its bytes. */
   readonly wantsOriginSize?: boolean;
+  /** The trailers of gRPC replies are kept: they say whether a call succeeded. */
+  readonly wantsTrailers?: boolean;
 }
 
 /** The gateway of one thread: the table in force, and what is counted over all requests. */

@@ -1,16 +1,25 @@
 import type { BodySink, BodySource } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
 import type { Fault } from "../model/fault.ts";
+import { getHeader } from "../model/headers.ts";
 
-/** Notes how many bytes the server sends, for hooks may change them on their way. Gives the body to go on with. */
-export function countOrigin(exchange: Exchange, body: BodySource): BodySource {
-  if (exchange.method === "HEAD") return body;
-  exchange.originBytes = Math.max(0, body.length);
-  return body.length >= 0 ? body : new CountedBody(exchange, body);
+/** A call whose reply says in its trailers whether it succeeded. */
+export function isGrpc({ method, headers }: Exchange): boolean {
+  return method === "POST" && getHeader(headers, "content-type")?.startsWith("application/grpc") === true;
 }
 
-/** A body of unknown length, counted on its way. */
-class CountedBody implements BodySource, BodySink {
+/**
+ * Notes how many bytes the server sends, for hooks may change them on their way, and its trailers. Gives the body to
+ * go on with.
+ */
+export function watchOrigin(exchange: Exchange, body: BodySource): BodySource {
+  if (exchange.method === "HEAD") return body;
+  exchange.originBytes = Math.max(0, body.length);
+  return body.length >= 0 ? body : new WatchedBody(exchange, body);
+}
+
+/** A body of unknown length, watched on its way. */
+class WatchedBody implements BodySource, BodySink {
   readonly length = -1;
   readonly #exchange: Exchange;
   readonly #source: BodySource;
@@ -41,6 +50,7 @@ class CountedBody implements BodySource, BodySink {
   }
 
   end(trailers: string[] | undefined): void {
+    this.#exchange.originTrailers = trailers;
     this.#sink!.end(trailers);
   }
 

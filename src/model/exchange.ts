@@ -119,6 +119,8 @@ export class Exchange {
   originHeaders: Headers | undefined;
   /** Bytes of the server's body, where an access log wants them and a middleware may change them; else -1. */
   originBytes: number;
+  /** The server's trailers, where the metrics want them. */
+  originTrailers: readonly string[] | undefined;
   requestBytes: number;
   replyBytes: number;
   clientLeft: boolean;
@@ -181,6 +183,7 @@ export class Exchange {
     this.originStatus = 0;
     this.originHeaders = undefined;
     this.originBytes = -1;
+    this.originTrailers = undefined;
     this.requestBytes = 0;
     this.replyBytes = 0;
     this.clientLeft = false;

@@ -17,6 +17,7 @@ export interface RequestMetricsSettings {
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PRI"];
 const PROTOCOLS = ["http", "websocket", "sse", "grpc-web", "grpc"] as const;
+const GRPC_WEB = 3;
 
 // Slots of a request block.
 const REQUESTS = 0;
@@ -32,6 +33,7 @@ export class RequestMetrics {
   readonly #routers = new Map<string, Scope>();
   readonly #services = new Map<string, Scope>();
   readonly #faults = new Map<string, Block>();
+  readonly #retries = new Map<string, Block>();
 
   constructor(meter: Meter, settings: RequestMetricsSettings) {
     this.#meter = meter;
@@ -47,7 +49,8 @@ export class RequestMetrics {
       if (!this.#settings.internals && route.service.name.endsWith("@internal")) return;
     }
     const protocol = protocolOf(exchange);
-    const key = keyOf(exchange, protocol);
+    const code = protocol >= GRPC_WEB ? grpcCodeOf(exchange) : exchange.status;
+    const key = keyOf(code, exchange.method, protocol);
     if (this.#settings.entryPoints) {
       scopeOf(
         this.#entryPoints,
@@ -69,6 +72,7 @@ export class RequestMetrics {
       );
     }
     if (this.#settings.services && service !== undefined) {
+      if (exchange.attempts > 1) this.#countRetries(service, exchange.attempts - 1);
       scopeOf(this.#services, service, this.#meter, "service", ["service", service], this.#settings).count(
         exchange,
         key,
@@ -82,6 +86,21 @@ export class RequestMetrics {
   keep(routers: ReadonlySet<string>, services: ReadonlySet<string>): void {
     dropOthers(this.#routers, routers);
     dropOthers(this.#services, services);
+    for (const [service, block] of this.#retries) {
+      if (services.has(service)) continue;
+      this.#meter.retire(block);
+      this.#retries.delete(service);
+    }
+  }
+
+  #countRetries(service: string, count: number): void {
+    let block = this.#retries.get(service);
+    if (block === undefined) {
+      const help = "Requests that were sent once more.";
+      block = this.#meter.counter("traefik_service_retries_total", help, ["service", service]);
+      this.#retries.set(service, block);
+    }
+    block.add(count);
   }
 
   #countFault(code: string, source: string): void {
@@ -141,7 +160,7 @@ class Scope {
   #block(exchange: Exchange, key: number, protocol: number): Block {
     const block = this.#blocks.get(key);
     if (block !== undefined) return block;
-    const made = this.#meter.block(this.#families, [...this.#kind(exchange, protocol), ...this.#labels]);
+    const made = this.#meter.block(this.#families, [...this.#kind(exchange, key, protocol), ...this.#labels]);
     this.#blocks.set(key, made);
     return made;
   }
@@ -157,7 +176,7 @@ class Scope {
     if (block !== undefined) return block;
     if (this.#extra.size >= 1000) return this.#block(exchange, key, protocol);
     const made = this.#meter.block(this.#families, [
-      ...this.#kind(exchange, protocol),
+      ...this.#kind(exchange, key, protocol),
       ...this.#labels,
       ...values,
     ]);
@@ -165,9 +184,10 @@ class Scope {
     return made;
   }
 
-  #kind(exchange: Exchange, protocol: number): string[] {
+  #kind(exchange: Exchange, key: number, protocol: number): string[] {
+    const code = Math.floor(key / 256);
     const method = METHODS.includes(exchange.method) ? exchange.method : "EXTENSION_METHOD";
-    return ["code", String(exchange.status), "method", method, "protocol", PROTOCOLS[protocol]!];
+    return ["code", String(code), "method", method, "protocol", PROTOCOLS[protocol]!];
   }
 
   #tls(exchange: Exchange): Block {
@@ -217,9 +237,18 @@ function dropOthers(scopes: Map<string, Scope>, kept: ReadonlySet<string>): void
   }
 }
 
-function keyOf(exchange: Exchange, protocol: number): number {
-  const method = METHODS.indexOf(exchange.method) + 1;
-  return exchange.status * 256 + method * 8 + protocol;
+function keyOf(code: number, method: string, protocol: number): number {
+  return code * 256 + (METHODS.indexOf(method) + 1) * 8 + protocol;
+}
+
+/** gRPC's number for a status that nobody knows. */
+const GRPC_UNKNOWN = 2;
+
+/** A call may fail although its HTTP status is 200: what gRPC says is in the headers of a reply without a body, or in its trailers. */
+function grpcCodeOf({ originTrailers, replyHeaders }: Exchange): number {
+  const said =
+    getHeader(replyHeaders, "grpc-status") ?? (originTrailers && getHeader(originTrailers, "grpc-status"));
+  return said !== undefined && /^\d{1,2}$/.test(said) ? Number(said) : GRPC_UNKNOWN;
 }
 
 /** Index into PROTOCOLS, tested in Traefik's order. */

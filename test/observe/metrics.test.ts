@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { MeterMessage } from "../../src/model/metrics.ts";
 import { Meter } from "../../src/observe/meter.ts";
 import { MeterReader } from "../../src/observe/meter-reader.ts";
+import { allBounds, viewOf } from "../../src/observe/metric-view.ts";
 import { renderPrometheus } from "../../src/observe/prometheus.ts";
 import { RequestMetrics } from "../../src/observe/request-metrics.ts";
 import { answered } from "./exchange.ts";
@@ -97,4 +98,62 @@ test("switched-off labels and internal services make no series", () => {
   assert.deepEqual(reader.read(), []);
   metrics.done(answered(), DURATION_MS);
   assert.doesNotMatch(renderPrometheus(reader.read()), /traefik_router_/);
+});
+
+test("two receivers of metrics each see the series and the buckets that they asked for", () => {
+  const { reader, meters } = twoThreads();
+  const buckets = allBounds([0.1, 1], [0.01, 0.1, 5]);
+  const metrics = new RequestMetrics(meters[0], { ...everything, buckets });
+  for (const durationMs of [5, 50, 500, 2000, 9000]) metrics.done(answered(), durationMs);
+  const choice = { addEntryPointsLabels: true, addRoutersLabels: false, addServicesLabels: false };
+  const text = renderPrometheus(viewOf(reader.read(), { ...choice, bounds: [0.1, 1] }));
+  assert.doesNotMatch(text, /traefik_(?:router|service)_/);
+  const counts = [
+    ...text.matchAll(/^traefik_entrypoint_request_duration_seconds_bucket\{.*le="(.*)"\} (\d+)$/gm),
+  ];
+  assert.deepEqual(
+    counts.map(([, bound, count]) => [bound, count]),
+    [
+      ["0.1", "2"],
+      ["1", "3"],
+      ["+Inf", "5"],
+    ],
+  );
+  assert.match(text, /^traefik_entrypoint_request_duration_seconds_count\{.*\} 5$/m);
+  const other = renderPrometheus(
+    viewOf(reader.read(), { ...choice, addEntryPointsLabels: false, addRoutersLabels: true, bounds: [0.01] }),
+  );
+  assert.doesNotMatch(other, /traefik_(?:entrypoint|service)_/);
+  assert.match(other, /^traefik_router_request_duration_seconds_bucket\{.*le="0\.01"\} 1$/m);
+});
+
+test("a gRPC call is counted by its own status, which its trailers say, or its headers", () => {
+  const { reader, meters } = twoThreads();
+  const metrics = new RequestMetrics(meters[0], everything);
+  const call = (change: Parameters<typeof answered>[0]) =>
+    metrics.done(answered({ method: "POST", ...change }, ["content-type", "application/grpc"]), DURATION_MS);
+  call({ originTrailers: ["grpc-status", "0"] });
+  call({ originTrailers: ["Grpc-Status", "14", "grpc-message", "x"] });
+  call({ replyHeaders: ["grpc-status", "5"] });
+  call({});
+  const text = renderPrometheus(reader.read());
+  for (const code of ["0", "14", "5", "2"])
+    assert.match(
+      text,
+      new RegExp(
+        `^traefik_entrypoint_requests_total\\{code="${code}",method="POST",protocol="grpc",.*\\} 1$`,
+        "m",
+      ),
+    );
+});
+
+test("what was sent once more is counted for its service, until the service is gone", () => {
+  const { reader, meters } = twoThreads();
+  const metrics = new RequestMetrics(meters[0], everything);
+  metrics.done(answered({ attempts: 3 }), DURATION_MS);
+  const line = /^traefik_service_retries_total\{service="app@docker"\} 2$/m;
+  assert.match(renderPrometheus(reader.read()), line);
+  metrics.keep(new Set(), new Set());
+  reader.read();
+  assert.doesNotMatch(renderPrometheus(reader.read()), line);
 });
