@@ -8,7 +8,6 @@ import type { Want } from "../../src/acme/tickets.ts";
 import type { AcmeOptions } from "../../src/model/settings.ts";
 import { FakeCa, FakeClock } from "./fake-ca.ts";
 import { resolverOptions, scratch, startAcme } from "./helpers.ts";
-import { until } from "./pebble.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -152,7 +151,7 @@ test("AC-19 a clock that jumps 400 days makes no storm: the CA's own clock is be
   clock.jump(400 * DAY_MS);
   await clock.pass(2 * HOUR_MS, 600_000);
   // Nothing is under way when the clock is set right.
-  await until(() => acme.status().every(({ nextTryAtMs }) => nextTryAtMs !== undefined));
+  await clock.until(() => acme.status().every(({ nextTryAtMs }) => nextTryAtMs !== undefined));
   assert.equal(ca.issued, 30);
   assert.match(acme.status()[0]!.reason, /set this machine's clock/);
   clock.jump(-400 * DAY_MS);
