@@ -106,6 +106,18 @@ test("RD-01 with Redis away at the start requests are served, limited here, and 
   assert.ok(product.log.some(({ message }) => /Redis answers/.test(message)));
 });
 
+/** What the slowest hundredth of requests, one after the other, took at least. All of them get 200. */
+async function p99Of(product: Product, agent: Agent, times: number): Promise<number> {
+  const tookMs: number[] = [];
+  for (let i = 0; i < times; i++) {
+    const started = performance.now();
+    const { status } = await product.get("app.test", "/", { agent });
+    tookMs.push(performance.now() - started);
+    assert.equal(status, 200);
+  }
+  return tookMs.sort((a, b) => a - b)[Math.floor(times * 0.99)]!;
+}
+
 for (const [row, what, stop] of [
   ["RD-02", "killed", "SIGKILL"],
   ["RD-03", "frozen", "SIGSTOP"],
@@ -127,16 +139,7 @@ for (const [row, what, stop] of [
       await product.get("app.test", "/", { agent });
       assert.equal((await counted()).length, 1);
     });
-    const traffic = async (times: number) => {
-      const tookMs: number[] = [];
-      for (let i = 0; i < times; i++) {
-        const started = performance.now();
-        const { status } = await product.get("app.test", "/", { agent });
-        tookMs.push(performance.now() - started);
-        assert.equal(status, 200);
-      }
-      return tookMs.sort((a, b) => a - b)[Math.floor(times * 0.99)]!;
-    };
+    const traffic = (times: number) => p99Of(product, agent, times);
     const beforeMs = await traffic(500);
     redis.process.kill(stop);
     const afterMs = await traffic(1500);
@@ -202,7 +205,8 @@ test("RD-05 what was asked while Redis was away is not asked again when it is ba
   assert.deepEqual(answers, [...Array(10).fill("yes"), "no", "no"]);
 });
 
-test("RD-06 after a failover by sentinel the new master counts within five seconds", { skip }, async (t) => {
+/** A master, its replica, and a sentinel that calls the master `town`. */
+async function startTown(t: TestContext) {
   const master = await startRedis(t);
   const replica = await startRedis(t, { args: ["--replicaof", "127.0.0.1", String(master.port)] });
   const port = await freePort();
@@ -214,19 +218,64 @@ test("RD-06 after a failover by sentinel the new master counts within five secon
   );
   const sentinel = spawn("redis-sentinel", [file], { stdio: "ignore" });
   t.after(() => sentinel.kill("SIGKILL"));
+  /** The replica has everything, and the sentinel knows of it. */
+  const settled = async () => {
+    await eventually(async () =>
+      assert.match(await replica.client.info("replication"), /master_link_status:up/),
+    );
+    await eventually(() => assert.match(readFileSync(file, "utf8"), /known-replica/));
+    await sleep(500);
+  };
+  const promoted = () =>
+    eventually(async () => assert.match(await replica.client.info("replication"), /role:master/), 30);
+  return { master, replica, endpoint: `127.0.0.1:${port}`, settled, promoted };
+}
+
+test("RD-06 a failover by sentinel under traffic costs at most 50 ms at p99 and no error", {
+  skip,
+}, async (t) => {
+  const town = await startTown(t);
+  await town.settled();
+  await using backend = await startServer((_, response) => response.end("ok"));
+  const limit = "average: 100000, burst: 100000";
+  await using product = await startProduct({
+    file: dynamic(backend.url, town.endpoint, limit, ", sentinel: { masterName: town }"),
+    flags: METRICS,
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  t.after(() => agent.destroy());
+  const countedBy = ({ client }: typeof town.master) => client.keys("waybill:rate:limit@file:*");
+  await eventually(async () => {
+    await product.get("app.test", "/", { agent });
+    assert.equal((await countedBy(town.master)).length, 1);
+  });
+  const beforeMs = await p99Of(product, agent, 500);
+  await town.master.kill();
+  let worstMs = 0;
+  let isOver = false;
+  const over = town.promoted().then(() => (isOver = true));
+  while (!isOver) worstMs = Math.max(worstMs, await p99Of(product, agent, 300));
+  await over;
+  t.diagnostic(`p99 ${beforeMs.toFixed(1)} ms before, ${worstMs.toFixed(1)} ms at worst during the failover`);
+  assert.ok(worstMs <= beforeMs + 50, `${worstMs} ms`);
+  await town.replica.client.flushall();
+  await eventually(async () => {
+    await product.get("app.test", "/", { agent });
+    assert.equal((await countedBy(town.replica)).length, 1);
+  }, 15);
+});
+
+test("RD-06 after a failover by sentinel the new master counts within five seconds", { skip }, async (t) => {
+  const town = await startTown(t);
   const { limit, isUp, take } = limitAt(t, {
-    endpoints: `127.0.0.1:${port}`,
+    endpoints: town.endpoint,
     sentinel: { masterName: "town" },
   });
   await isUp();
   for (let i = 0; i < 4; i++) assert.equal(await take(), "yes");
-  await eventually(async () =>
-    assert.match(await replica.client.info("replication"), /master_link_status:up/),
-  );
-  await eventually(() => assert.match(readFileSync(file, "utf8"), /known-replica/));
-  await sleep(500);
-  await master.kill();
-  await eventually(async () => assert.match(await replica.client.info("replication"), /role:master/), 30);
+  await town.settled();
+  await town.master.kill();
+  await town.promoted();
   const promoted = performance.now();
   await eventually(async () => {
     assert.equal(await take("other"), "yes");
@@ -238,9 +287,7 @@ test("RD-06 after a failover by sentinel the new master counts within five secon
   assert.deepEqual(left, [...Array(6).fill("yes"), "no"], "the replica knew what had been taken");
 });
 
-test("RD-06 a master that became a replica is left, and one that loads is not waited for", {
-  skip,
-}, async (t) => {
+test("RD-06 a master that became a replica is left", { skip }, async (t) => {
   const redis = await startRedis(t);
   const { isUp, take } = limitAt(t, { endpoints: redis.endpoint });
   await isUp();
@@ -249,6 +296,40 @@ test("RD-06 a master that became a replica is left, and one that loads is not wa
   await redis.client.replicaof("NO", "ONE");
   await eventually(async () => assert.equal(await take(), "yes"));
 });
+
+test("RD-06 a Redis that answers LOADING is not waited for, and counts once it has loaded", {
+  skip,
+}, async (t) => {
+  // A hundredth of a second a key: long enough to be asked many times while it loads.
+  const slowly = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
+  const redis = await startRedis(t, { args: [...slowly, "--rdbcompression", "no"] });
+  const { limit, isUp, take } = limitAt(t, { endpoints: redis.endpoint });
+  await isUp();
+  await redis.client.mset(Array.from({ length: 400 }, (_, i) => [`key ${i}`, "x".repeat(500)]).flat());
+  await redis.client.save();
+  await redis.kill();
+  await eventually(async () => assert.equal(await take(), "none"));
+  const started = redis.start();
+  const isLoading = () => /LOADING/.test(cli(redis.port, "GET", "x"));
+  await eventually(() => assert.ok(isLoading()));
+  let asked = 0;
+  let tookMs = 0;
+  while (isLoading()) {
+    const before = performance.now();
+    assert.equal(await take(), "none");
+    tookMs += performance.now() - before;
+    asked++;
+  }
+  assert.ok(asked > 3, `${asked} times`);
+  assert.ok(tookMs / asked < 50, `${tookMs / asked} ms a decision`);
+  await started;
+  await eventually(async () => assert.equal(await take(), "yes"), 15);
+  assert.equal(limit.state, "up");
+});
+
+/** One command, asked by nobody who retries. */
+const cli = (port: number, ...command: string[]) =>
+  spawnSync("redis-cli", ["-p", String(port), ...command], { encoding: "utf8" }).stdout;
 
 test("RD-07 a flushed, forbidden, full or misused Redis leaves the decision to us", { skip }, async (t) => {
   const redis = await startRedis(t);
@@ -387,7 +468,9 @@ test("TLS to Redis: its authority, our certificate, and no trust in others", { s
   );
 });
 
-test("several endpoints are a cluster, and each client is counted on its node", { skip }, async (t) => {
+test("RD-06 several endpoints are a cluster, and each client is counted on its node, also when slots have MOVED", {
+  skip,
+}, async (t) => {
   const nodes = [];
   for (let i = 0; i < 3; i++) {
     const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
@@ -403,6 +486,21 @@ test("several endpoints are a cluster, and each client is counted on its node", 
   for (let i = 0; i < 30; i++) assert.equal(await take(`client ${i}`), "yes");
   for (let i = 0; i < 30; i++) assert.equal(await take(`client ${i}`), "no");
   for (const { client } of nodes) assert.ok((await client.keys("waybill:rate:limit@test:*")).length > 0);
+
+  // RD-06: slots move to another node, which is told by MOVED; who was counted there stays counted.
+  const [from, to] = nodes.map(({ port }) => cli(port, "CLUSTER", "MYID").trim());
+  const moved = spawnSync(
+    "redis-cli",
+    ["--cluster", "reshard", endpoints[0]!, "--cluster-from", from!, "--cluster-to", to!].concat([
+      "--cluster-slots",
+      "5000",
+      "--cluster-yes",
+    ]),
+    { encoding: "utf8" },
+  );
+  assert.equal(moved.status, 0, moved.stdout.slice(-500) + moved.stderr);
+  for (let i = 0; i < 30; i++) await eventually(async () => assert.equal(await take(`client ${i}`), "no"));
+  assert.match(cli(nodes[0]!.port, "INFO", "errorstats"), /errorstat_MOVED:count=[1-9]/);
 });
 
 /** The nodes of a cluster speak to each other on a port 10,000 above. */
