@@ -13,6 +13,8 @@ import { Thread } from "./thread.ts";
 const SCRIPT = new URL(`../worker${import.meta.filename.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
 /** A thread whose loop has not turned for this long is stuck (RS-10). */
 const SILENT_MS = 5000;
+/** Before its first turn it reads the program, which a busy or slow machine takes its time for. */
+const STARTING_MS = 60_000;
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_MAX_MS = 30_000;
 /** A thread that lived this long was not ill from the start: the next one is started at once. */
@@ -162,6 +164,7 @@ export class Threads {
     seat.generation++;
     this.#host.threadStarted(seat.index);
     seat.heardAtMs = performance.now();
+    seat.hasBeaten = false;
     const heartbeats = this.#heartbeats.buffer as SharedArrayBuffer;
     const thread = { index: seat.index, generation: seat.generation };
     seat.thread = new Thread(
@@ -271,11 +274,16 @@ export class Threads {
       if (beats !== seat.beats) {
         seat.beats = beats;
         seat.heardAtMs = nowMs;
-      } else if (seat.thread !== undefined && nowMs - seat.heardAtMs > (this.#host.silentMs ?? SILENT_MS)) {
+        seat.hasBeaten = true;
+      } else if (seat.thread !== undefined && nowMs - seat.heardAtMs > this.#silentMs(seat)) {
         seat.heardAtMs = nowMs;
         seat.thread.kill();
       }
     }
+  }
+
+  #silentMs({ hasBeaten }: Seat): number {
+    return hasBeaten ? (this.#host.silentMs ?? SILENT_MS) : STARTING_MS;
   }
 }
 
@@ -289,6 +297,8 @@ class Seat {
   /** Starts that did not last, one after another. */
   failures = 0;
   beats = 0;
+  /** The present thread has. */
+  hasBeaten = false;
   heardAtMs = 0;
   refill: NodeJS.Timeout | undefined = undefined;
   listening: PromiseWithResolvers<ReadonlyMap<string, number>> | undefined = undefined;

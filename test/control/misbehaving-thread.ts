@@ -8,6 +8,7 @@ import type { FromThread, ThreadStart, ToThread } from "../../src/model/thread-m
 const { settings, thread, heartbeats } = workerData as ThreadStart;
 const [habit] = settings.entryPoints.keys();
 const send = (message: FromThread) => parentPort!.postMessage(message);
+if (habit === "dawdle") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
 const beats = new Int32Array(heartbeats);
 setInterval(() => Atomics.add(beats, thread.index, 1), 20);
 

@@ -64,6 +64,14 @@ for (const [habit, row] of [
   });
 }
 
+test("a thread that takes its time to start is not taken for a stuck one", async () => {
+  const lines: Line[] = [];
+  const threads = start("dawdle", lines, 1);
+  await threads.start();
+  assert.deepEqual(told(lines, 0, 1), ["configure", "listen"]);
+  await threads.close();
+});
+
 test("a start fails with the name of the entry point that cannot listen", async () => {
   const threads = start("refuse", [], 1);
   await assert.rejects(
