@@ -59,6 +59,8 @@ export function explain(known: Known, question: Question): Explanation | string 
     .map((one) => specs.find(({ name }) => name === one.router)!);
   const winner = chain.at(-1);
   const isEnd = winner !== undefined && winner.service !== "";
+  const middlewares = chain.flatMap((spec) => spec.middlewares).map((name) => middlewareOf(known, name));
+  const elsewhere = redirection(middlewares, asked);
   const found = isEnd ? walkServices(known, winner.service) : NOTHING;
   const missed = isEnd ? NOTHING_MISSED : whatIsNear(known.report, specs, exchange);
   const certificate =
@@ -75,7 +77,9 @@ export function explain(known: Known, question: Question): Explanation | string 
     },
     routed: isEnd,
     diagnosis: isEnd
-      ? diagnoseRouted(winner, found, doubtsAbout(known.report, winner))
+      ? elsewhere === undefined
+        ? diagnoseRouted(winner, found, doubtsAbout(known.report, winner))
+        : `${winner.name} redirects it; explain ${elsewhere} to follow it`
       : winner?.closed !== undefined
         ? `it is refused with 503 (misconfigured): ${winner.closed}`
         : diagnoseMissed(exchange, missed, known.report),
@@ -84,7 +88,7 @@ export function explain(known: Known, question: Question): Explanation | string 
     ...(isEnd && {
       router: { name: winner.name, rule: winner.rule, why: whyItWon(winner, considered, specs) },
     }),
-    middlewares: chain.flatMap(({ middlewares }) => middlewares).map((name) => middlewareOf(known, name)),
+    middlewares,
     ...(isEnd && {
       service: { name: winner.service, kind: known.report.services.get(winner.service)?.kind ?? "" },
     }),
@@ -221,6 +225,16 @@ function middlewareOf({ report, registry }: Known, name: string): Explanation["m
   const found = report.middlewares.get(name);
   const options = found && redact(registry.get(found.type)?.options ?? {}, found.declared.options);
   return { name, type: found?.type ?? "", options: withoutEmpty(options ?? {}) };
+}
+
+/** Where a middleware sends the client before any server is asked, if it is to another scheme. */
+function redirection(middlewares: Explanation["middlewares"], { scheme, authority, target }: Asked) {
+  const found = middlewares.find(
+    ({ type, options }) => type === "redirectScheme" && options["scheme"] !== scheme,
+  );
+  if (found === undefined) return undefined;
+  const { scheme: other, port } = found.options;
+  return `${other}://${authority.replace(/:\d+$/, "")}${port === undefined ? "" : `:${port}`}${target}`;
 }
 
 interface Walk {

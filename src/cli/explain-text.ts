@@ -68,6 +68,8 @@ const STATES = { up: "is up", unhealthy: "is unhealthy", resting: "rests after f
 
 function arrivalAtServers({ service, servers, unavailable }: Explanation): string {
   if (service === undefined) return "";
+  if (service.name.endsWith("@internal"))
+    return `It goes to the service ${printable(service.name)}, which is Waybill's own.`;
   const lines = servers.map(({ url, state, inFlight }) => {
     const busy = inFlight > 0 ? `, with ${inFlight} requests under way` : "";
     return `  ${printable(url)} ${STATES[state]}${busy}.`;

@@ -45,6 +45,23 @@ const TWO = `services:
       - traefik.http.routers.pay.tls.certresolver=le
 `;
 
+const RED = `services:
+  proxy:
+    image: traefik:v3.7
+    command:
+      - --api=true
+      - --providers.docker=true
+      - --entrypoints.web.address=:80
+      - --entrypoints.websecure.address=:443
+      - --entrypoints.web.http.redirections.entrypoint.to=websecure
+    labels:
+      - traefik.enable=true
+      - traefik.http.routers.own.rule=Host(\`own.test\`)
+      - traefik.http.routers.own.entrypoints=websecure
+      - traefik.http.routers.own.tls=true
+      - traefik.http.routers.own.service=api@internal
+`;
+
 async function explain(...argv: string[]) {
   const out: string[] = [];
   const err: string[] = [];
@@ -54,6 +71,7 @@ async function explain(...argv: string[]) {
     readFile(path) {
       if (path === "/shop/compose.yml") return COMPOSE;
       if (path === "/shop/two.yml") return TWO;
+      if (path === "/shop/red.yml") return RED;
       throw Object.assign(new Error(path), { code: "ENOENT" });
     },
     out: (text) => void out.push(text),
@@ -109,6 +127,17 @@ test("what comes nearest is the router that one change would win, and that chang
     [["http://pay.localhost/"], /; did you mean pay\.test\?$/],
   ] as const;
   for (const [argv, line] of rows) assert.match((await diagnose(...argv)) ?? "", line, argv.join(" "));
+});
+
+test("a redirection to HTTPS is said to be one, with where it leads, and our own services are ours", async () => {
+  const { out, code } = await explain("http://own.test/x?y=1", "--compose", "red.yml");
+  assert.equal(code, 0);
+  assert.match(
+    out,
+    /\nWeb-to-websecure@internal redirects it; explain https:\/\/own\.test(?::443)?\/x\?y=1 to follow it\.\n/,
+  );
+  const own = await explain("https://own.test/", "--compose", "red.yml");
+  assert.match(own.out, /It goes to the service api@internal, which is Waybill's own\./);
 });
 
 test("the certificate that would be shown is named, also when the files alone cannot tell", async () => {

@@ -252,14 +252,15 @@ function LeftOut({ of }: { readonly of: Explanation["leftOut"] }) {
 }
 
 function Servers({ of: { service, servers, unavailable } }: { readonly of: Explanation }) {
-  const isUp = servers.some(({ state }) => state === "up") || service!.name.endsWith("@internal");
+  const isOurs = service!.name.endsWith("@internal");
+  const isUp = isOurs || servers.some(({ state }) => state === "up");
   return (
     <Step title="Service" tone={isUp ? "good" : "bad"}>
       <p>
         <To kind="services" name={service!.name} />
       </p>
       <ul class="rows">
-        {servers.map(({ service: owner, url, state, inFlight }) => (
+        {(isOurs ? [] : servers).map(({ service: owner, url, state, inFlight }) => (
           <li key={`${owner} ${url}`}>
             <Badge status={state} />
             <code>
