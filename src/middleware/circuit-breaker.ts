@@ -26,17 +26,20 @@ export default middleware({
     responseCode: statusCode({ doc: "Status for requests that are refused.", default: "503" }),
   },
 
-  check({ expression, checkPeriod, fallbackDuration, recoveryDuration }, problem) {
-    const compiled = compileCondition(expression);
+  check(options, problem) {
+    const compiled = compileCondition(options.expression);
     if ("problem" in compiled) problem("expression", compiled.problem);
-    if (checkPeriod <= 0) problem("checkPeriod", "must be more than 0");
-    if (fallbackDuration <= 0) problem("fallbackDuration", "must be more than 0");
-    if (recoveryDuration <= 0) problem("recoveryDuration", "must be more than 0");
+    for (const name of ["checkPeriod", "fallbackDuration", "recoveryDuration"] as const)
+      if (options[name] < 0) problem(name, "must not be negative");
   },
 
   sharedBytes: () => BreakerMemory.bytes,
 
-  create({ expression, checkPeriod, fallbackDuration, recoveryDuration, responseCode }, host) {
+  create({ expression, responseCode, ...times }, host) {
+    // A time of 0 stands for the default, as in Traefik.
+    const checkPeriod = times.checkPeriod || 100;
+    const fallbackDuration = times.fallbackDuration || 10_000;
+    const recoveryDuration = times.recoveryDuration || 10_000;
     const compiled = compileCondition(expression);
     if ("problem" in compiled) throw new Error(`circuitBreaker: ${compiled.problem}`);
     const { condition, ratios } = compiled;

@@ -16,7 +16,7 @@ export default middleware({
 
   options: {
     average: count({ doc: "Requests that a client may send in a period; 0 for no limit.", default: "0" }),
-    period: duration({ doc: "The period that average is for.", default: "1s" }),
+    period: duration({ doc: "The period that average is for; 0 for a second.", default: "1s" }),
     burst: int({ doc: "Requests that a client may send at once.", default: "1" }),
     sourceCriterion: sourceCriterion({ doc: "What tells clients apart; the peer's address if not set." }),
     responseHeaders: bool({
@@ -30,7 +30,7 @@ export default middleware({
   },
 
   check({ period, sourceCriterion, redis }, problem) {
-    if (period <= 0) problem("period", "must be more than 0");
+    if (period < 0) problem("period", "must not be negative");
     const why = whyNoCriterion(sourceCriterion);
     if (why !== undefined) problem("sourceCriterion", why);
     const whyNot = redis && whyNoSharedLimit(redis);
@@ -39,8 +39,9 @@ export default middleware({
 
   sharedBytes: ({ average }) => (average === 0 ? 0 : TokenBuckets.bytes),
 
-  create({ average, period, burst: written, sourceCriterion, responseHeaders, redis }, host) {
+  create({ average, period: asked, burst: written, sourceCriterion, responseHeaders, redis }, host) {
     if (average === 0) return {};
+    const period = asked || 1000;
     const burst = Math.max(1, written);
     const perSecond = (average / period) * 1000;
     // Half of the time between two tokens: who is that early is held back instead of being refused.

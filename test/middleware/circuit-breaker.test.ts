@@ -149,6 +149,18 @@ test("one breaker of one router has one state in all threads, and keeps it when 
     assert.equal(send(thread(`r${i}@test`), 200), 200, "more routers than there is room for");
 });
 
+test("a time of 0 stands for the default", () => {
+  const { hooks, host } = tripped({ checkPeriod: "0", fallbackDuration: "0", recoveryDuration: "0" });
+  host.advance(9_700);
+  assert.equal(send(hooks, 200), 503);
+  host.advance(400);
+  send(hooks, 200);
+  assert.equal(stateOf(hooks), "recovering");
+  host.advance(10_000);
+  send(hooks, 200);
+  assert.equal(stateOf(hooks), "standby");
+});
+
 test("an expression that makes no sense is shown with the place", () => {
   const wrong = (expression: string) => problemsOf(circuitBreaker, { expression }).join();
   assert.match(problemsOf(circuitBreaker, {}).join(), /expression is required/);
@@ -159,7 +171,7 @@ test("an expression that makes no sense is shown with the place", () => {
   const ok = { expression: "NetworkErrorRatio() > 0.1" };
   for (const option of ["checkPeriod", "fallbackDuration", "recoveryDuration"])
     assert.match(
-      problemsOf(circuitBreaker, { ...ok, [option]: "0" }).join(),
-      new RegExp(`^${option} must be more than 0`),
+      problemsOf(circuitBreaker, { ...ok, [option]: "-1s" }).join(),
+      new RegExp(`^${option} must not be negative`),
     );
 });

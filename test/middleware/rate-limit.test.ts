@@ -42,6 +42,15 @@ test("rateLimit's rate is average by period", () => {
   assert.equal(send(hooks), "ok");
 });
 
+test("a period of 0 is a second, and none is negative", () => {
+  const host = fakeHost();
+  const hooks = make(rateLimit, { average: "1", period: "0" }, host);
+  assert.deepEqual([send(hooks), send(hooks)], ["ok", 429]);
+  host.advance(1000);
+  assert.equal(send(hooks), "ok");
+  assert.match(problemsOf(rateLimit, { average: "1", period: "-1s" }).join(), /period must not be negative/);
+});
+
 test("rateLimit without average does nothing, and a burst below 1 is 1", () => {
   assert.deepEqual(make(rateLimit, {}), {});
   const hooks = make(rateLimit, { average: "1", burst: "0" });
