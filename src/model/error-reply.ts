@@ -4,8 +4,8 @@ import type { Fault } from "./fault.ts";
 import { getHeader, type Headers } from "./headers.ts";
 
 /**
- * What a client is told when the application did not answer: the status and its name, in the form it asks for, and
- * nothing about what lies behind.
+ * What a client is told when the application did not answer: the status, its name and the fault's code, in the form it
+ * asks for. The code leads an operator to the page of faults, and says nothing of what lies behind.
  */
 export function errorReply(fault: Fault, requestHeaders: Headers): Reply {
   const accept = getHeader(requestHeaders, "accept");
@@ -24,9 +24,10 @@ function statusReply(
     return form(status, fault, "application/problem+json", body, extra);
   }
   if (accept !== undefined && /(?:^|[,\s])text\/html/i.test(accept)) {
-    return form(status, fault, "text/html; charset=utf-8", page(status, title), extra);
+    return form(status, fault, "text/html; charset=utf-8", page(status, title, fault.code), extra);
   }
-  return form(status, fault, "text/plain; charset=utf-8", PLAIN.get(fault.code) ?? `${title}\n`, extra);
+  const plain = PLAIN.get(fault.code) ?? `${title} (${fault.code})\n`;
+  return form(status, fault, "text/plain; charset=utf-8", plain, extra);
 }
 
 function form(status: number, fault: Fault, type: string, body: string, extra: readonly string[]): Reply {
@@ -48,12 +49,14 @@ function extraHeaders(fault: Fault): readonly string[] {
   return [];
 }
 
-function page(status: number, title: string): string {
+function page(status: number, title: string, code: string): string {
+  // Whoever waits for an application that starts need not press anything.
+  const again = code === "starting" ? '<meta http-equiv="refresh" content="5">\n' : "";
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>${status} ${title}</title>
+${again}<title>${status} ${title}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;display:grid;place-content:center;min-height:90vh;margin:0;color:#333;background:#fafafa;text-align:center}
-b{font-size:4em;font-weight:200;display:block}@media(prefers-color-scheme:dark){body{color:#ccc;background:#181818}}</style>
-</head><body><main><b>${status}</b>${title}</main></body></html>
+b{font-size:4em;font-weight:200;display:block}small{display:block;margin-top:1em;opacity:.6}@media(prefers-color-scheme:dark){body{color:#ccc;background:#181818}}</style>
+</head><body><main><b>${status}</b>${title}<small>${code}</small></main></body></html>
 `;
 }
