@@ -26,6 +26,29 @@ const NEVER = Number.POSITIVE_INFINITY;
 const END_STREAM = { endStream: true } as const;
 const WITH_TRAILERS = { waitForTrailers: true } as const;
 
+/** Node's stream, by which the listeners, made once for all streams, find ours. */
+type OwnedStream = ServerHttp2Stream & { owner: Http2Stream | undefined };
+
+function onClose(this: ServerHttp2Stream): void {
+  (this as OwnedStream).owner?.closed();
+}
+
+function onData(this: ServerHttp2Stream, chunk: Buffer): void {
+  (this as OwnedStream).owner?.bodyData(chunk);
+}
+
+function onEnd(this: ServerHttp2Stream): void {
+  (this as OwnedStream).owner?.bodyEnded();
+}
+
+function onTrailers(this: ServerHttp2Stream, _headers: unknown, _flags: number, raw: string[]): void {
+  (this as OwnedStream).owner?.gotTrailers(raw);
+}
+
+function onWantTrailers(this: ServerHttp2Stream): void {
+  (this as OwnedStream).owner?.sendTrailers();
+}
+
 /**
  * One HTTP/2 stream: the client of its exchange, the source of the request's body and the sink of the reply's, all in
  * one object, so that a request costs one allocation beside Node's own.
@@ -85,11 +108,12 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
 
   begin(exchange: Exchange): void {
     this.exchange = exchange;
-    this.stream.on("close", this.#closed);
+    (this.stream as OwnedStream).owner = this;
+    this.stream.on("close", onClose);
     if (!this.#bodyDone) {
       limitReadAhead(this.stream);
       // They may come long before the body flows.
-      this.stream.on("trailers", this.#gotTrailers);
+      this.stream.on("trailers", onTrailers);
     }
     const { readTimeout, writeTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
     const now = this.#connection.site.limits.nowMs;
@@ -103,7 +127,10 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (this.limitAtMs !== NEVER) this.#connection.site.limits.add(this);
   }
 
-  readonly #closed = () => {
+  closed(): void {
+    // The garbage collector carries objects with native handles, and all that hangs on them, through its cheap rounds.
+    // What hangs on a stream that is over would cost as much again as making it.
+    (this.stream as OwnedStream).owner = undefined;
     this.#connection.site.limits.remove(this);
     const complete = this.#replied && this.stream.rstCode === NGHTTP2_NO_ERROR;
     const sink = this.#bodySink;
@@ -118,7 +145,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
       if (!this.#bodyDone) sink?.fail(FAULTS["client-gone"]);
     }
     gateway.done(exchange);
-  };
+  }
 
   // --- The request's body.
 
@@ -132,11 +159,11 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#bodyFromMs = this.#connection.site.limits.nowMs;
     if (this.#expectsContinue && !stream.headersSent) stream.additionalHeaders({ ":status": 100 });
     this.#limitBody();
-    stream.on("end", this.#bodyEnded);
-    stream.on("data", this.#bodyData);
+    stream.on("end", onEnd);
+    stream.on("data", onData);
   }
 
-  readonly #bodyData = (chunk: Buffer) => {
+  bodyData(chunk: Buffer): void {
     const exchange = this.exchange!;
     exchange.requestBytes += chunk.length;
     if (this.#bodySink === undefined) return;
@@ -150,7 +177,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
       this.stream.pause();
       backlog.add(chunk.length + settings.http2.streamWindow);
     }
-  };
+  }
 
   // Until the reply begins. After that a silent client is not a slow one: it may have nothing to say for hours.
   #limitBody(): void {
@@ -165,11 +192,11 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#limitTo(limit);
   }
 
-  readonly #gotTrailers = (_headers: unknown, _flags: number, raw: string[]) => {
-    this.#trailersIn = raw;
-  };
+  gotTrailers(trailers: string[]): void {
+    this.#trailersIn = trailers;
+  }
 
-  readonly #bodyEnded = () => {
+  bodyEnded(): void {
     const sink = this.#bodySink;
     if (sink === undefined || this.stream.rstCode !== NGHTTP2_NO_ERROR || this.stream.aborted) return;
     this.#bodySink = undefined;
@@ -178,7 +205,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
       this.#deadlineMs = NEVER;
     if (!this.#stalled) this.#limitTo(NEVER);
     sink.end(this.#trailersIn);
-  };
+  }
 
   resume(): void {
     if (!this.stream.isPaused()) return;
@@ -192,7 +219,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   cancel(): void {
     if (this.#bodySink === undefined) return;
     this.#bodySink = undefined;
-    this.stream.off("data", this.#bodyData);
+    this.stream.off("data", onData);
     this.stream.pause();
   }
 
@@ -220,7 +247,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     }
     this.#waitsForTrailers = length < 0;
     this.stream.respond(head, length < 0 ? WITH_TRAILERS : undefined);
-    if (length < 0) this.stream.once("wantTrailers", this.#sendTrailers);
+    if (length < 0) this.stream.once("wantTrailers", onWantTrailers);
     let sink: BodySink = this;
     if (transforms !== undefined) {
       for (let i = transforms.length - 1; i >= 0; i--) sink = transforms[i]!(sink, replyBody);
@@ -240,7 +267,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
       backlog.add(chunk.length);
       return true;
     }
-    stream.write(keepable(chunk), this.#drained);
+    stream.write(keepable(chunk), () => this.#drained());
     this.#stalled = true;
     this.waitsSinceMs = limits.nowMs;
     const { writeStallTimeout } = settings.transport.respondingTimeouts;
@@ -249,12 +276,12 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     return false;
   }
 
-  readonly #drained = () => {
+  #drained(): void {
     if (!this.#stalled || this.stream.destroyed) return;
     this.#stalled = false;
     this.#limitTo(NEVER);
     this.exchange!.replyBody.resume();
-  };
+  }
 
   end(trailers: string[] | undefined): void {
     if (this.stream.destroyed || this.stream.closed) return;
@@ -267,7 +294,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (!this.#waitsForTrailers) this.#endStream();
   }
 
-  readonly #sendTrailers = () => {
+  sendTrailers(): void {
     const grpc =
       getHeader(this.exchange!.replyHeaders, "content-type")?.startsWith("application/grpc") === true;
     // gRPC's own trailers are metadata of whatever name; elsewhere the rules of HTTP hold.
@@ -276,7 +303,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.stream.sendTrailers(headerBlock(trailers ?? [], isForbidden));
     // Node sends them in the next turn, so the stream is ended in the one after.
     if (!this.#bodyDone) setImmediate(() => setImmediate(() => this.#endStream()));
-  };
+  }
 
   /** The rest of a request that was answered early is not wanted (RFC 9113 §8.1). */
   #endStream(): void {

@@ -23,6 +23,42 @@ const STREAM_BUFFER_MAX = 4 * 1024;
 // Closing a stream, with whatever code, lets Node end it properly first, and half a request would pass for a whole one.
 const CUT = new Error("cut short");
 
+/** Node's stream, by which the listeners, made once for all streams, find the call. */
+type OwnedStream = ClientHttp2Stream & { owner: Http2Call | undefined };
+
+function onInterim(
+  this: ClientHttp2Stream,
+  headers: Record<string, unknown>,
+  _: number,
+  raw: string[],
+): void {
+  (this as OwnedStream).owner?.gotInterim(Number(headers[":status"]), raw);
+}
+
+function onResponse(this: ClientHttp2Stream, _headers: unknown, flags: number, raw: string[]): void {
+  (this as OwnedStream).owner?.gotReply(flags, raw);
+}
+
+function onData(this: ClientHttp2Stream, chunk: Buffer): void {
+  (this as OwnedStream).owner?.gotData(chunk);
+}
+
+function onEnd(this: ClientHttp2Stream): void {
+  (this as OwnedStream).owner?.ended();
+}
+
+function onTrailers(this: ClientHttp2Stream, _headers: unknown, _flags: number, raw: string[]): void {
+  (this as OwnedStream).owner?.gotTrailers(raw);
+}
+
+function onWantTrailers(this: ClientHttp2Stream): void {
+  (this as OwnedStream).owner?.sendTrailers();
+}
+
+function onClose(this: ClientHttp2Stream): void {
+  (this as OwnedStream).owner?.closed();
+}
+
 /** One request on an HTTP/2 connection to a server: the sink of its body and the source of the reply's. */
 export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
   readonly exchange: Exchange;
@@ -116,10 +152,11 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.#stream = stream;
     limitReadAhead(stream);
     stream.on("error", ignore);
-    stream.on("headers", this.#onInterim);
-    stream.on("response", this.#onResponse);
-    stream.on("close", this.#onClose);
-    if (length < 0) stream.once("wantTrailers", this.#sendTrailers);
+    (stream as OwnedStream).owner = this;
+    stream.on("headers", onInterim);
+    stream.on("response", onResponse);
+    stream.on("close", onClose);
+    if (length < 0) stream.once("wantTrailers", onWantTrailers);
     this.transport.limits.add(this);
     if (length === 0) this.#limitIn(this.transport.headerMs);
     else {
@@ -148,18 +185,18 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       stream.write(Buffer.from(chunk));
       return true;
     }
-    stream.write(keepable(chunk), this.#onDrain);
+    stream.write(keepable(chunk), () => this.#drained());
     this.#stalled = true;
     if (!this.#replied) this.#limitIn(this.transport.idleReadMs);
     return false;
   }
 
-  readonly #onDrain = () => {
+  #drained(): void {
     if (!this.#stalled || this.#stream!.destroyed) return;
     this.#stalled = false;
     if (!this.#replied) this.limitAtMs = Number.POSITIVE_INFINITY;
     this.exchange.requestBody.resume();
-  };
+  }
 
   end(trailers: string[] | undefined): void {
     const stream = this.#stream;
@@ -169,8 +206,9 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     if (!this.#replied) this.#limitIn(this.transport.headerMs);
   }
 
-  readonly #sendTrailers = () =>
+  sendTrailers(): void {
     this.#stream!.sendTrailers(headerBlock(this.#requestTrailers ?? [], isForbidden));
+  }
 
   /** The client's body broke off: the server must not take what it has for the whole. */
   fail(fault: Fault): void {
@@ -180,8 +218,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
 
   // --- The reply.
 
-  readonly #onInterim = (headers: Record<string, unknown>, _flags: number, raw: string[]) => {
-    const status = Number(headers[":status"]);
+  gotInterim(status: number, raw: string[]): void {
     if (++this.#interims > INTERIM_MAX) {
       this.#reset();
       this.failed(FAULTS["bad-reply"], "too many interim replies", false, true);
@@ -189,9 +226,9 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       const reply = readHttp2Reply(raw, this.transport.headLimits);
       if (reply.fault === undefined) this.events.informed(status, reply.headers);
     }
-  };
+  }
 
-  readonly #onResponse = (_headers: unknown, flags: number, raw: string[]) => {
+  gotReply(flags: number, raw: string[]): void {
     if (this.#over) return;
     const reply = readHttp2Reply(raw, this.transport.headLimits);
     if (reply.fault !== undefined) {
@@ -206,9 +243,9 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.length = bodiless ? 0 : reply.contentLength;
     this.limitAtMs = Number.POSITIVE_INFINITY;
     // They may come long before the body flows.
-    if (!isEnd(flags)) this.#stream!.on("trailers", this.#onTrailers);
+    if (!isEnd(flags)) this.#stream!.on("trailers", onTrailers);
     this.events.replied(reply.status, reply.headers, this);
-  };
+  }
 
   flow(sink: BodySink): void {
     const stream = this.#stream!;
@@ -218,8 +255,8 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     }
     this.#sink = sink;
     this.#limitRead();
-    stream.on("end", this.#onEnd);
-    stream.on("data", this.#onData);
+    stream.on("end", onEnd);
+    stream.on("data", onData);
   }
 
   /** Event streams, and gRPC streams, are silent for as long as they like. */
@@ -227,18 +264,18 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     if (!this.#streaming) this.#limitIn(this.exchange.leaf?.limits?.idleMs || this.transport.idleReadMs);
   }
 
-  readonly #onTrailers = (_headers: unknown, _flags: number, raw: string[]) => {
+  gotTrailers(raw: string[]): void {
     this.#trailers = raw;
-  };
+  }
 
-  readonly #onData = (chunk: Buffer) => {
+  gotData(chunk: Buffer): void {
     if (this.#sink === undefined) return;
     this.#received += chunk.length;
     this.#limitRead();
     if (this.#sink.data(chunk)) return;
     this.limitAtMs = Number.POSITIVE_INFINITY;
     this.#stream!.pause();
-  };
+  }
 
   resume(): void {
     if (this.#stream?.isPaused() !== true) return;
@@ -246,7 +283,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.#stream.resume();
   }
 
-  readonly #onEnd = () => {
+  ended(): void {
     const sink = this.#sink;
     if (sink === undefined || this.#over || this.#stream!.rstCode !== NGHTTP2_NO_ERROR) return;
     this.#over = true;
@@ -260,13 +297,15 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       this.exchange.requestBody.cancel();
       this.#reset();
     }
-  };
+  }
 
   // --- The end.
 
-  readonly #onClose = () => {
+  closed(): void {
     this.transport.limits.remove(this);
     const stream = this.#stream!;
+    // What hangs on Node's stream lives longer than it needs to.
+    (stream as OwnedStream).owner = undefined;
     this.session!.callEnded();
     if (this.#over) return;
     if (!this.#replied) {
@@ -277,7 +316,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
       return;
     }
     this.#lose(FAULTS["upstream-truncated"]);
-  };
+  }
 
   #lose(fault: Fault): void {
     this.#over = true;
