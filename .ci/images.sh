@@ -2,7 +2,6 @@
 # Makes the images that tests need, from Debian and npm packages only, for machines that cannot pull any:
 #   node:26-slim     what our Dockerfile starts from: a minimal Debian with the project's Node and npm
 #   traefik/whoami   a small stand-in that says who it is and what it was sent
-#   redis:7          Debian's redis-server and the libraries it needs
 #   redis:7          Debian's redis-server and redis-cli
 # Does nothing where the images are there already.
 set -euo pipefail
@@ -45,12 +44,4 @@ if ! have redis:7; then
   tar -C "$root" -c . | "$docker" import --change 'EXPOSE 6379' \
     --change 'CMD ["redis-server", "--protected-mode", "no"]' - redis:7
   rm -rf "$root"
-fi
-
-if ! have redis:7; then
-  server=$(readlink -f "$(command -v redis-server)")
-  # Libraries go in under the names that the loader looks for.
-  mapfile -t libraries < <(ldd "$server" | grep -o '/[^ ]*')
-  tar -ch --transform "s,^${server#/}$,usr/bin/redis-server," -C / "${server#/}" "${libraries[@]#/}" | "$docker" import \
-    --change 'ENV PATH=/usr/bin' --change 'WORKDIR /data' --change 'CMD ["redis-server"]' - redis:7
 fi
