@@ -9,6 +9,8 @@ export const COMPLETE = 1;
 export const STALLED = 2;
 export const BROKEN = 3;
 
+const RATE_GRACE_MS = 10_000;
+
 /** The body of one request, on its way from the client's connection to whoever wants it. */
 export class RequestBody implements BodySource {
   readonly length: number;
@@ -22,8 +24,11 @@ export class RequestBody implements BodySource {
   #left: number;
   readonly #chunks: ChunkedDecoder | undefined;
   #over: boolean;
+  #fromMs: number;
+  /** Since when the server has taken nothing; 0 while it does. */
+  #stalledAtMs: number;
 
-  constructor(client: Http1Client, length: number) {
+  constructor(client: Http1Client, length: number, nowMs: number) {
     this.client = client;
     this.length = length;
     this.at = 0;
@@ -33,6 +38,8 @@ export class RequestBody implements BodySource {
     this.#left = length;
     this.#chunks = length < 0 ? new ChunkedDecoder(true) : undefined;
     this.#over = false;
+    this.#fromMs = nowMs;
+    this.#stalledAtMs = 0;
   }
 
   get flows(): boolean {
@@ -68,6 +75,29 @@ export class RequestBody implements BodySource {
     this.#over = true;
     sink?.fail(fault);
   }
+
+  // --- How fast it comes. A client is not blamed for the time in which the server takes nothing.
+
+  countFrom(nowMs: number): void {
+    this.#fromMs = nowMs;
+  }
+
+  stopCount(nowMs: number): void {
+    this.#stalledAtMs = nowMs;
+  }
+
+  countOn(nowMs: number): void {
+    if (this.#stalledAtMs !== 0) this.#fromMs += nowMs - this.#stalledAtMs;
+    this.#stalledAtMs = 0;
+  }
+
+  /** `rateMin` in bytes a second; 0 for none. */
+  isSlowerThan(rateMin: number, nowMs: number): boolean {
+    const tookMs = nowMs - this.#fromMs;
+    return rateMin > 0 && tookMs > RATE_GRACE_MS && this.received * 1000 < rateMin * tookMs;
+  }
+
+  // --- Its bytes.
 
   /** Takes bytes of the body, as many as belong to it or until its sink wants no more. */
   take(bytes: Buffer): number {

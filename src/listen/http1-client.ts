@@ -1,19 +1,17 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { COPY_MAX, writeCopied } from "../lib/scratch.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import { type BodySink, NO_BODY } from "../model/body.ts";
 import type { Client } from "../model/client.ts";
 import { errorReply } from "../model/error-reply.ts";
-import type { Connection, Exchange } from "../model/exchange.ts";
+import type { Connection, Exchange, Reply } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import type { Headers } from "../model/headers.ts";
-import { allowedTrailers, LAST_CHUNK, lastChunk } from "../wire/chunked.ts";
-import { HeadBuffer, headEnd } from "../wire/head-buffer.ts";
 import { parseRequestHead, type RequestHead } from "../wire/request-head.ts";
-import { isWebSocketHandshake } from "../wire/websocket.ts";
 import { BROKEN, COMPLETE, RequestBody, STALLED } from "./http1-body.ts";
-import { type Framing, interimText, replyText } from "./reply-text.ts";
+import { HeadReader, REFUSED, WHOLE } from "./http1-head.ts";
+import { ReplyWriter } from "./http1-reply.ts";
+import { type Framing, interimText, lastReplyText } from "./reply-text.ts";
 import type { Site } from "./site.ts";
 
 /** What the next byte from the client is. */
@@ -27,7 +25,6 @@ const TUNNEL = 4;
 
 const UNREAD_MAX = 256 * 1024;
 const LINGER_MS = 2000;
-const RATE_GRACE_MS = 10_000;
 const EMPTY = Buffer.alloc(0);
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -47,11 +44,10 @@ export class Http1Client implements Client, BodySink, Timed {
   readonly #connection: Connection;
   readonly #owner: Owner;
   readonly #bornAtMs: number;
-  readonly #pending: HeadBuffer;
+  readonly #head: HeadReader;
+  readonly #reply: ReplyWriter;
   #expects: number;
   #served: number;
-  #startedAtMs: number;
-  #skippedLine: boolean;
   /** Bytes that came before their time; while there are any, the socket is paused. */
   #held: Buffer;
   #paused: boolean;
@@ -59,18 +55,11 @@ export class Http1Client implements Client, BodySink, Timed {
   #clientEnded: boolean;
   #exchange: Exchange | undefined;
   #body: RequestBody | undefined;
-  #bodyFromMs: number;
-  /** Since when the server has taken nothing; 0 while it does. */
-  #stalledAtMs: number;
   #continue: boolean;
   #keepAlive: boolean;
   #deadlineMs: number;
-  #head: string;
-  #framing: Framing;
-  #begun: boolean;
   #ended: boolean;
   #closing: boolean;
-  readonly #drained: () => void;
   readonly #flushed: () => void;
 
   constructor(socket: Socket, site: Site, connection: Connection, owner: Owner) {
@@ -79,28 +68,22 @@ export class Http1Client implements Client, BodySink, Timed {
     this.#connection = connection;
     this.#owner = owner;
     this.#bornAtMs = site.limits.nowMs;
-    this.#pending = new HeadBuffer();
+    this.#head = new HeadReader(site.headLimits);
+    const isSecure = connection.tls !== undefined;
+    this.#reply = new ReplyWriter(socket, site.scratch, isSecure, () => this.#onDrained());
     this.#expects = HEAD;
     this.#served = 0;
-    this.#startedAtMs = 0;
-    this.#skippedLine = false;
     this.#held = EMPTY;
     this.#paused = false;
     this.#pumping = false;
     this.#clientEnded = false;
     this.#exchange = undefined;
     this.#body = undefined;
-    this.#bodyFromMs = 0;
-    this.#stalledAtMs = 0;
     this.#continue = false;
     this.#keepAlive = true;
     this.#deadlineMs = NEVER;
-    this.#head = "";
-    this.#framing = "none";
-    this.#begun = false;
     this.#ended = false;
     this.#closing = false;
-    this.#drained = () => this.#onDrained();
     this.#flushed = () => this.#finished();
     this.limitIndex = -1;
     this.limitAtMs = site.limits.nowMs + site.settings.transport.respondingTimeouts.headerTimeout;
@@ -168,44 +151,16 @@ export class Http1Client implements Client, BodySink, Timed {
   }
 
   #takeHead(chunk: Buffer): void {
-    if (this.#pending.length === 0) {
-      this.#startedAtMs = performance.now();
-      const end = chunk[0] === 0x0d ? -1 : headEnd(chunk, 0);
-      if (end >= 0) return this.#begin(chunk.toString("latin1", 0, end), chunk, end);
-      if (this.#served > 0) this.#limit(this.#site.settings.transport.respondingTimeouts.headerTimeout);
-    }
-    this.#takePartOfHead(chunk);
-  }
-
-  #takePartOfHead(chunk: Buffer): void {
-    const pending = this.#pending;
-    const from = pending.length;
-    pending.add(chunk);
-    let bytes = pending.bytes();
-    // RFC 9112 §2.2: one empty line before a request is forgiven.
-    if (bytes[0] === 0x0d && bytes.length >= 2 && bytes[1] === 0x0a && !this.#skippedLine) {
-      this.#skippedLine = true;
-      const rest = Buffer.from(bytes.subarray(2));
-      pending.clear();
-      if (rest.length > 0) this.#takeHead(rest);
-      return;
-    }
-    const end = pending.end(from);
-    bytes = pending.bytes();
-    const { headLimits } = this.#site;
-    if (end >= 0) {
-      pending.clear();
-      return this.#begin(bytes.toString("latin1", 0, end), bytes, end);
-    }
-    if (bytes[0] === 0x0d && (this.#skippedLine || (bytes.length > 1 && bytes[1] !== 0x0a))) {
-      return this.#refuse(FAULTS["bad-request"], "empty line", NO_HEADERS);
-    }
-    if (pending.hasBareLineEnd()) return this.#refuse(FAULTS["bad-request"], "bare CR or LF", NO_HEADERS);
-    if (bytes.length > headLimits.lineBytesMax + 2 && bytes.indexOf("\r\n") < 0) {
-      return this.#refuse(FAULTS["uri-too-long"], "request line", NO_HEADERS);
-    }
-    if (bytes.length > headLimits.headBytesMax) {
-      return this.#refuse(FAULTS["headers-too-large"], "head", NO_HEADERS);
+    const head = this.#head;
+    const isFirst = head.isEmpty;
+    const found = head.take(chunk);
+    if (found === WHOLE) {
+      const { text, bytes, end } = head;
+      head.clear();
+      this.#begin(text, bytes, end);
+    } else if (found === REFUSED) this.#refuse(head.fault, head.detail, NO_HEADERS);
+    else if (isFirst && this.#served > 0) {
+      this.#limit(this.#site.settings.transport.respondingTimeouts.headerTimeout);
     }
   }
 
@@ -213,13 +168,13 @@ export class Http1Client implements Client, BodySink, Timed {
 
   #begin(text: string, bytes: Buffer, end: number): void {
     const site = this.#site;
-    this.#skippedLine = false;
     const head = parseRequestHead(text, site.headLimits, site.settings.http.underscoreHeadersStrategy);
     if (head.fault !== undefined) return this.#refuseHead(head, text);
-    if (!this.#checkUpgrade(head)) return this.#refuseHead(head, text);
+    if (!site.checkUpgrade(head)) return this.#refuseHead(head, text);
     const hasBody = head.chunked || head.contentLength > 0;
-    const body = hasBody ? new RequestBody(this, head.chunked ? -1 : head.contentLength) : undefined;
-    const exchange = site.exchange(head, this, this.#connection, body ?? NO_BODY, this.#startedAtMs);
+    const length = head.chunked ? -1 : head.contentLength;
+    const body = hasBody ? new RequestBody(this, length, site.limits.nowMs) : undefined;
+    const exchange = site.exchange(head, this, this.#connection, body ?? NO_BODY, this.#head.startedAtMs);
     if (exchange === undefined) return this.#refuseHead(head, text);
 
     this.#served++;
@@ -227,7 +182,7 @@ export class Http1Client implements Client, BodySink, Timed {
     this.#body = body;
     this.#continue = head.expectsContinue && hasBody;
     this.#keepAlive = head.keepAlive && this.#mayKeep();
-    this.#begun = false;
+    this.#reply.begun = false;
     this.#ended = false;
     this.#expects = hasBody ? BODY : LATER;
     if (end < bytes.length) this.#held = bytes.subarray(end);
@@ -245,20 +200,6 @@ export class Http1Client implements Client, BodySink, Timed {
     return keepAliveMaxTime === 0 || this.#site.limits.nowMs - this.#bornAtMs < keepAliveMaxTime;
   }
 
-  /** An upgrade with a body, or a WebSocket handshake that is none, would be understood differently by servers. */
-  #checkUpgrade(head: RequestHead): boolean {
-    if (head.upgrade === undefined) return true;
-    if (!this.#site.allowsUpgrade(head.upgrade)) {
-      head.upgrade = undefined;
-      return true;
-    }
-    if (head.contentLength >= 0 || head.chunked) head.fail("bad-upgrade", "upgrade with a body");
-    else if (head.upgrade === "websocket" && !isWebSocketHandshake(head)) {
-      head.fail("bad-upgrade", "WebSocket handshake");
-    }
-    return head.fault === undefined;
-  }
-
   #refuseHead(head: RequestHead, text: string): void {
     // The same verdict as when the head had come in pieces, and a bare line end had been seen first.
     const bare = /[^\r]\n|\r[^\n]/.test(text);
@@ -273,8 +214,6 @@ export class Http1Client implements Client, BodySink, Timed {
     if (writeTimeout > 0) this.#deadlineMs = now + writeTimeout;
     if (readTimeout > 0 && this.#body !== undefined)
       this.#deadlineMs = Math.min(this.#deadlineMs, now + readTimeout);
-    this.#bodyFromMs = now;
-    this.#stalledAtMs = 0;
     this.#limit(this.#body === undefined ? 0 : bodyIdleTimeout);
   }
 
@@ -286,8 +225,8 @@ export class Http1Client implements Client, BodySink, Timed {
 
   bodyFlows(body: RequestBody): void {
     if (this.#body !== body) return;
-    this.#bodyFromMs = this.#site.limits.nowMs;
-    if (this.#continue && this.#held.length === 0 && !this.#begun)
+    body.countFrom(this.#site.limits.nowMs);
+    if (this.#continue && this.#held.length === 0 && !this.#reply.begun)
       this.#socket.write("HTTP/1.1 100 Continue\r\n\r\n");
     this.#continue = false;
     this.bodyResumes(body);
@@ -295,8 +234,7 @@ export class Http1Client implements Client, BodySink, Timed {
 
   bodyResumes(body: RequestBody): void {
     if (this.#body !== body || this.#expects !== BODY) return;
-    if (this.#stalledAtMs !== 0) this.#bodyFromMs += this.#site.limits.nowMs - this.#stalledAtMs;
-    this.#stalledAtMs = 0;
+    body.countOn(this.#site.limits.nowMs);
     this.#limit(this.#site.settings.transport.respondingTimeouts.bodyIdleTimeout);
     this.#takeHeldBody();
     if (this.#expects === BODY && this.#held.length === 0) this.#unpause();
@@ -320,7 +258,7 @@ export class Http1Client implements Client, BodySink, Timed {
         return this.#bodyBroken(body, FAULTS["bad-framing"]);
       case STALLED:
         // The client may not be blamed for what the server does not take.
-        this.#stalledAtMs = this.#site.limits.nowMs;
+        body.stopCount(this.#site.limits.nowMs);
         this.limitAtMs = this.#deadlineMs;
         return this.#pause();
       default:
@@ -357,9 +295,7 @@ export class Http1Client implements Client, BodySink, Timed {
   #checkRate(body: RequestBody): void {
     const { bodyRateMin, bodyIdleTimeout } = this.#site.settings.transport.respondingTimeouts;
     this.#limit(bodyIdleTimeout);
-    if (bodyRateMin === 0) return;
-    const tookMs = this.#site.limits.nowMs - this.#bodyFromMs;
-    if (tookMs > RATE_GRACE_MS && body.received * 1000 < bodyRateMin * tookMs) {
+    if (body.isSlowerThan(bodyRateMin, this.#site.limits.nowMs)) {
       this.#bodyBroken(body, FAULTS["request-timeout"]);
     }
   }
@@ -367,7 +303,7 @@ export class Http1Client implements Client, BodySink, Timed {
   // --- The reply.
 
   inform(exchange: Exchange, status: number, headers: Headers): void {
-    if (this.#begun || exchange.httpVersion === 10 || this.#exchange !== exchange) return;
+    if (this.#reply.begun || exchange.httpVersion === 10 || this.#exchange !== exchange) return;
     this.#socket.write(interimText(status, headers, undefined), "latin1");
   }
 
@@ -376,21 +312,13 @@ export class Http1Client implements Client, BodySink, Timed {
     const { replyTransforms: transforms, replyBody, status } = exchange;
     const length = transforms === undefined ? replyBody.length : -1;
     const bodiless = exchange.method === "HEAD" || status === 204 || status === 304 || status < 200;
-    const framing = bodiless
-      ? "none"
-      : length >= 0
-        ? "length"
-        : exchange.httpVersion === 10
-          ? "close"
-          : "chunked";
+    const framing = bodiless ? "none" : length >= 0 ? "length" : endless(exchange);
     // A client that waits for 100 Continue may send its body or not, and nobody could tell.
     if (this.#continue || framing === "close" || this.#site.draining) this.#keepAlive = false;
     if (this.#body !== undefined && this.#body.left > UNREAD_MAX && !this.#body.flows)
       this.#keepAlive = false;
-    this.#framing = framing;
-    this.#begun = true;
     if (bodiless && length > 0) exchange.replyHeaders.push("Content-Length", String(length));
-    this.#head = replyText(exchange, framing, length, this.#keepAlive, this.#site.date());
+    this.#reply.begin(exchange, framing, length, this.#keepAlive, this.#site.date());
     let sink: BodySink = this;
     if (transforms !== undefined) {
       for (let i = transforms.length - 1; i >= 0; i--) sink = transforms[i]!(sink, replyBody);
@@ -398,62 +326,29 @@ export class Http1Client implements Client, BodySink, Timed {
     replyBody.flow(sink);
     if (this.#exchange !== exchange) return;
     this.#limitSilence();
-    if (this.#head !== "") this.#owner.holdHead(this);
+    if (this.#reply.isHeld) this.#owner.holdHead(this);
   }
 
   /** SL-10. A client that has closed its half, or is not read, may have gone: its reply must not be silent for ever. */
   #limitSilence(): void {
-    if (!this.#begun || this.#ended || !(this.#clientEnded || this.#paused)) return;
+    if (!this.#reply.begun || this.#ended || !(this.#clientEnded || this.#paused)) return;
     this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
   }
 
   /** The end of the loop turn: a body that has not begun does not hold the head back any longer. */
   releaseHead(): void {
-    if (this.#head === "" || this.#exchange === undefined) return;
-    this.#socket.write(this.#head, "latin1");
-    this.#head = "";
+    if (this.#exchange !== undefined) this.#reply.release();
   }
 
   data(chunk: Buffer): boolean {
     const exchange = this.#exchange;
-    if (exchange === undefined || this.#framing === "none" || chunk.length === 0) return true;
+    const reply = this.#reply;
+    if (exchange === undefined || reply.framing === "none" || chunk.length === 0) return true;
     exchange.replyBytes += chunk.length;
-    const socket = this.#socket;
-    const head = this.#head;
-    this.#head = "";
-    const chunked = this.#framing === "chunked";
     this.#limitSilence();
-    if (this.#connection.tls !== undefined) return this.#writeSecure(head, chunk, chunked);
-    if (head === "" && !chunked) socket.write(chunk);
-    else if (chunk.length <= COPY_MAX) this.#writeTogether(head, chunk, chunked);
-    else {
-      socket.cork();
-      const size = chunked ? `${chunk.length.toString(16)}\r\n` : "";
-      socket.write(head + size, "latin1");
-      socket.write(chunk);
-      if (chunked) socket.write("\r\n", "latin1");
-      socket.uncork();
-    }
-    if (socket.writableLength === 0) return true;
-    this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
-    socket.write(EMPTY, this.#drained);
-    return false;
-  }
-
-  #writeSecure(head: string, chunk: Buffer, chunked: boolean): boolean {
-    const start = chunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
-    if (writeCopied(this.#socket, start, chunk, chunked ? "\r\n" : "", this.#drained)) return true;
+    if (reply.write(chunk)) return true;
     this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
     return false;
-  }
-
-  #writeTogether(head: string, chunk: Buffer, chunked: boolean): void {
-    const { scratch } = this.#site;
-    if (head !== "") scratch.text(head);
-    if (chunked) scratch.text(`${chunk.length.toString(16)}\r\n`);
-    scratch.chunk(chunk);
-    if (chunked) scratch.text("\r\n");
-    scratch.write(this.#socket);
   }
 
   #onDrained(): void {
@@ -467,14 +362,7 @@ export class Http1Client implements Client, BodySink, Timed {
   end(trailers: string[] | undefined): void {
     const exchange = this.#exchange;
     if (exchange === undefined || this.#ended) return;
-    let last = this.#head;
-    this.#head = "";
-    if (this.#framing === "chunked") {
-      const sendable =
-        trailers !== undefined && exchange.acceptsTrailers ? allowedTrailers(trailers) : undefined;
-      last += sendable === undefined ? LAST_CHUNK : lastChunk(sendable);
-    }
-    if (last !== "") this.#socket.write(last, "latin1");
+    this.#reply.end(trailers, exchange.acceptsTrailers);
     this.#ended = true;
     // What still waits in a TLS socket is bounded, and the next request need not wait for it.
     const mayFollow = this.#connection.tls !== undefined && this.#keepAlive && !this.#clientEnded;
@@ -487,9 +375,9 @@ export class Http1Client implements Client, BodySink, Timed {
     const exchange = this.#exchange;
     if (exchange === undefined || this.#ended) return;
     exchange.fault ??= fault;
-    if (this.#head === "") return this.abort(exchange);
+    if (!this.#reply.isHeld) return this.abort(exchange);
     // Nothing has left yet, so the client can be told.
-    this.#head = "";
+    this.#reply.forget();
     this.#answer(errorReply(fault, exchange.headers), exchange.method);
     exchange.status = fault.status;
     this.#ended = true;
@@ -498,7 +386,7 @@ export class Http1Client implements Client, BodySink, Timed {
 
   abort(_exchange: Exchange): void {
     // A clean end would make a body without a length look complete.
-    if (this.#framing === "close" && this.#begun) this.#reset();
+    if (this.#reply.framing === "close" && this.#reply.begun) this.#reset();
     else this.#socket.destroy();
   }
 
@@ -544,7 +432,7 @@ export class Http1Client implements Client, BodySink, Timed {
     socket.off("close", this.#onClose);
     this.#site.limits.remove(this);
     this.#expects = TUNNEL;
-    this.#begun = true;
+    this.#reply.begun = true;
     socket.write(interimText(exchange.status, exchange.replyHeaders, exchange.upgrade), "latin1");
     socket.pause();
     if (this.#held.length > 0) socket.unshift(this.#held);
@@ -559,7 +447,7 @@ export class Http1Client implements Client, BodySink, Timed {
 
   /** Answers what never became an exchange, and reads no more. */
   #refuse(fault: Fault, detail: string, headers: Headers, method = ""): void {
-    this.#pending.clear();
+    this.#head.clear();
     this.#site.gateway.refused(this.#connection, fault, detail);
     this.#answer(errorReply(fault, headers), method);
     this.#expects = NOTHING;
@@ -567,12 +455,9 @@ export class Http1Client implements Client, BodySink, Timed {
     this.#close();
   }
 
-  #answer(reply: ReturnType<typeof errorReply>, method: string): void {
-    let text = `${interimText(reply.status, [...reply.headers], undefined).slice(0, -2)}Date: ${this.#site.date()}\r\n`;
-    text += `Content-Length: ${Buffer.byteLength(reply.body)}\r\nConnection: close\r\n\r\n`;
-    if (method !== "HEAD") text += reply.body;
+  #answer(reply: Reply, method: string): void {
     this.#keepAlive = false;
-    this.#socket.write(text);
+    this.#socket.write(lastReplyText(reply, method !== "HEAD", this.#site.date()));
   }
 
   /** Our side ends; the client's last bytes are read and thrown away for a while, or it might lose the reply. */
@@ -598,7 +483,7 @@ export class Http1Client implements Client, BodySink, Timed {
 
   /** The entry point is shutting down: nothing new is begun. */
   drain(): void {
-    if (this.#exchange === undefined && this.#pending.length === 0 && this.#expects === HEAD) this.#close();
+    if (this.#exchange === undefined && this.#head.isEmpty && this.#expects === HEAD) this.#close();
     else this.#keepAlive = false;
   }
 
@@ -619,7 +504,7 @@ export class Http1Client implements Client, BodySink, Timed {
   /** The client has closed its half in the middle of a body. */
   #bodyCut(body: RequestBody): void {
     this.#bodyBroken(body, FAULTS["client-gone"]);
-    if (this.#exchange !== undefined && !this.#begun) this.#socket.destroy();
+    if (this.#exchange !== undefined && !this.#reply.begun) this.#socket.destroy();
   }
 
   readonly #onClose = (): void => {
@@ -640,7 +525,7 @@ export class Http1Client implements Client, BodySink, Timed {
     const exchange = this.#exchange;
     if (this.#closing) return this.destroy();
     if (exchange === undefined) return this.#headTimedOut();
-    if (this.#begun) {
+    if (this.#reply.begun) {
       exchange.fault = FAULTS["client-stalled"];
       this.#reset();
     } else if (this.#body?.flows === true) {
@@ -650,9 +535,14 @@ export class Http1Client implements Client, BodySink, Timed {
 
   #headTimedOut(): void {
     // A connection on which nothing was asked (a browser's spare one) ends without a word.
-    if (this.#expects !== HEAD || this.#pending.length === 0) return this.#close();
+    if (this.#expects !== HEAD || this.#head.isEmpty) return this.#close();
     this.#refuse(FAULTS["request-timeout"], "head", NO_HEADERS);
   }
+}
+
+/** The framing of a reply of which nobody knows how long it is. */
+function endless({ httpVersion }: Exchange): Framing {
+  return httpVersion === 10 ? "close" : "chunked";
 }
 
 const NO_HEADERS: Headers = [];

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
-import type { Exchange } from "../model/exchange.ts";
-import { type Headers, sameName } from "../model/headers.ts";
+import type { Exchange, Reply } from "../model/exchange.ts";
+import { sameName } from "../model/headers.ts";
+import { addLine } from "../wire/header-line.ts";
 
 /** How the end of a reply is shown to the client. */
 export type Framing = "none" | "length" | "chunked" | "close";
@@ -45,7 +46,7 @@ export function replyText(
         if (sameName(name, "transfer-encoding")) continue;
         break;
     }
-    text += `${name}: ${headers[i + 1]}\r\n`;
+    text = addLine(text, name, headers[i + 1]!);
   }
   if (!dated) text += `Date: ${date}\r\n`;
   if (framing === "length") text += `Content-Length: ${length}\r\n`;
@@ -56,9 +57,16 @@ export function replyText(
 }
 
 /** An interim reply, or the switch to another protocol. */
-export function interimText(status: number, headers: Headers, upgrade: string | undefined): string {
+export function interimText(status: number, headers: readonly string[], upgrade: string | undefined): string {
   let text = statusLine(status);
   if (upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
-  for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  for (let i = 0; i < headers.length; i += 2) text = addLine(text, headers[i]!, headers[i + 1]!);
   return `${text}\r\n`;
+}
+
+/** A whole reply after which the connection ends. */
+export function lastReplyText(reply: Reply, withBody: boolean, date: string): string {
+  const head = interimText(reply.status, reply.headers, undefined).slice(0, -2);
+  const text = `${head}Date: ${date}\r\nContent-Length: ${Buffer.byteLength(reply.body)}\r\nConnection: close\r\n\r\n`;
+  return withBody ? text + reply.body : text;
 }

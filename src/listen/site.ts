@@ -16,6 +16,7 @@ import {
 import type { HeadLimits } from "../wire/limits.ts";
 import type { RequestHead } from "../wire/request-head.ts";
 import { parseTarget, refusedEscapes, type TargetPolicy } from "../wire/target.ts";
+import { isWebSocketHandshake } from "../wire/websocket.ts";
 
 /** What all connections of one entry point share: its settings made ready, and the policy by which heads become exchanges. */
 export class Site {
@@ -125,8 +126,18 @@ export class Site {
     return this.settings.forwardedHeaders.insecure || this.#trusted.has(peerIp);
   }
 
-  allowsUpgrade(protocol: string): boolean {
-    return this.#upgrades.has(protocol);
+  /** An upgrade with a body, or a WebSocket handshake that is none, would be understood differently by servers. */
+  checkUpgrade(head: RequestHead): boolean {
+    if (head.upgrade === undefined) return true;
+    if (!this.#upgrades.has(head.upgrade)) {
+      head.upgrade = undefined;
+      return true;
+    }
+    if (head.contentLength >= 0 || head.chunked) head.fail("bad-upgrade", "upgrade with a body");
+    else if (head.upgrade === "websocket" && !isWebSocketHandshake(head)) {
+      head.fail("bad-upgrade", "WebSocket handshake");
+    }
+    return head.fault === undefined;
   }
 
   /** The time for Date headers, made at most twice a second. */
