@@ -5,12 +5,11 @@ import type { Timed } from "../lib/time-limits.ts";
 import type { BodySink, BodySource } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
-import { sameName } from "../model/headers.ts";
 import type { Server } from "../model/service.ts";
 import type { UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
 import { readHttp2Reply } from "./http2-reply.ts";
 import type { Http2Session } from "./http2-session.ts";
-import { pathAt } from "./request-text.ts";
+import { isForbidden, pathAt } from "./request-text.ts";
 import { requestTrailers } from "./request-trailers.ts";
 import type { Transport } from "./transport.ts";
 
@@ -381,28 +380,6 @@ function requestHead(exchange: Exchange, server: Server, length: number): string
   if (exchange.acceptsTrailers) head.push("te", "trailers");
   if (length > 0) head.push("content-length", String(length));
   return head;
-}
-
-/** What HTTP/2 has no place for, or what is written from what the body is. */
-function isForbidden(name: string): boolean {
-  switch (name.length) {
-    case 2:
-      return sameName(name, "te");
-    case 4:
-      return sameName(name, "host");
-    case 7:
-      return sameName(name, "upgrade") || sameName(name, "trailer");
-    case 10:
-      return sameName(name, "connection") || sameName(name, "keep-alive");
-    case 14:
-      return sameName(name, "content-length") || sameName(name, "http2-settings");
-    case 16:
-      return sameName(name, "proxy-connection");
-    case 17:
-      return sameName(name, "transfer-encoding");
-    default:
-      return false;
-  }
 }
 
 function ignore(): void {}

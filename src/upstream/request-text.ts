@@ -1,6 +1,7 @@
 import type { Exchange } from "../model/exchange.ts";
 import { sameName } from "../model/headers.ts";
 import type { Server } from "../model/service.ts";
+import { addLine } from "../wire/header-line.ts";
 
 /** The head of the request as a server of HTTP/1.1 is sent it, framing included. Length -1 means chunked. */
 export function requestText(exchange: Exchange, server: Server, length: number): string {
@@ -11,11 +12,11 @@ export function requestText(exchange: Exchange, server: Server, length: number):
   let hadLength = false;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
-    if (isFraming(name)) {
-      hadLength ||= name.length === 14;
+    if (isForbidden(name)) {
+      hadLength ||= sameName(name, "content-length");
       continue;
     }
-    text += `${name}: ${headers[i + 1]}\r\n`;
+    text = addLine(text, name, headers[i + 1]!);
   }
   if (exchange.upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${exchange.upgrade}\r\n`;
   if (exchange.acceptsTrailers && exchange.httpVersion < 20) text += "TE: trailers\r\n";
@@ -32,8 +33,8 @@ export function pathAt(prefix: string, path: string): string {
   return prefix.endsWith("/") ? prefix + path.slice(1) : prefix + path;
 }
 
-// Written by ourselves, from what the body is: a middleware that sets one of these cannot break the framing.
-function isFraming(name: string): boolean {
+/** Written by ourselves, from what the body is, or never: a middleware that sets one cannot break the framing. */
+export function isForbidden(name: string): boolean {
   switch (name.length) {
     case 2:
       return sameName(name, "te");
@@ -44,7 +45,9 @@ function isFraming(name: string): boolean {
     case 10:
       return sameName(name, "connection") || sameName(name, "keep-alive");
     case 14:
-      return sameName(name, "content-length");
+      return sameName(name, "content-length") || sameName(name, "http2-settings");
+    case 16:
+      return sameName(name, "proxy-connection");
     case 17:
       return sameName(name, "transfer-encoding");
     default:
