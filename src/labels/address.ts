@@ -24,10 +24,8 @@ export function addressOf(workload: Workload, wanted: string, { self, byId }: Ne
   const attached = [...workload.networks].sort((a, b) => (a.name < b.name ? -1 : 1));
   const shared = attached.filter((network) => isShared(network, self));
   const chosen = shared.find(hasAddress) ?? shared[0];
-  const warning =
-    wanted === ""
-      ? {}
-      : { warning: `is not attached to the network ${wanted}; it is on ${namesOf(attached)}` };
+  const instead = `is not attached to the network ${wanted}; it is on ${namesOf(attached)}, and reached by ${chosen?.name}`;
+  const warning = wanted === "" ? {} : { warning: instead };
   if (chosen !== undefined && hasAddress(chosen)) return { host: ipOf(chosen), ...warning };
   if (chosen !== undefined || !attached.some(hasAddress)) {
     return { fault: "no-address", detail: `${workload.name} has no address on ${namesOf(attached)}` };

@@ -67,8 +67,9 @@ function sayUnexposed(port: number | "none", { workload, reader, place }: Server
     .map(({ privatePort }) => privatePort);
   if (port === "none" || exposed.length === 0 || exposed.includes(port)) return;
   const known = [...new Set(exposed)].sort((a, b) => a - b);
-  const message = `port ${port} is not one that ${workload.name} exposes, which are ${known.join(", ")}`;
-  complain(reader, place("port"), "unexposed-port", message, undefined, "warning");
+  const message = `${workload.name} exposes ${known.join(", ")}, not ${port}: if nobody listens there, clients get 502`;
+  const suggestion = known.length === 1 ? String(known[0]) : undefined;
+  complain(reader, place("port"), "unexposed-port", message, suggestion, "warning");
 }
 
 function serverByUrl(label: LabelServer, context: ServerContext): ServerSpec | Unavailable | undefined {
