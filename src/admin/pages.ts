@@ -96,7 +96,7 @@ class Pages {
     }
     if (method !== "POST") throw new Refusal(405, "only GET and POST are answered here");
     const cookie = await this.#login.open(request);
-    if (cookie === undefined) throw new Refusal(401, "that is not right");
+    if (cookie === undefined) throw new Refusal(401, WRONG[this.#login.asksFor]);
     response.setHeader("set-cookie", cookie);
     send(response, { status: 204, headers: {}, body: "" });
   }
@@ -149,6 +149,11 @@ class Pages {
   }
 }
 
+const WRONG = {
+  token: "the token is not right",
+  password: "the user or the password is not right",
+  nothing: "no login is needed",
+};
 const NOT_FOUND = new Refusal(404, "there is nothing here");
 const JSON_TYPE = { "content-type": "application/json" };
 

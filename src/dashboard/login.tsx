@@ -13,7 +13,8 @@ export function LoginPage({ asksFor, done }: { readonly asksFor: string; readonl
       await post("login", { user: fields.get("user") ?? "", password: fields.get("password") ?? "" });
       done();
     } catch (failure) {
-      setError((failure as Error).message);
+      const { message } = failure as Error;
+      setError(`${message.charAt(0).toUpperCase()}${message.slice(1)}.`);
     }
     setBusy(false);
   };
