@@ -68,11 +68,24 @@ export function aggregate(sources: Sources): Aggregate {
 function routersInTable({ resolved }: RouterBook, tls: TlsOptionsBook): RouterSpec[] {
   const specs: RouterSpec[] = [];
   for (const router of resolved.values()) {
-    const { closed } = router;
+    const { closed, found } = router;
     if (!router.broken) specs.push(...router.specs);
-    else if (closed !== undefined) specs.push(...router.specs.map((spec) => closedSpec(spec, closed, tls)));
+    else if (closed !== undefined) {
+      const meant = router.specs.map((spec) => ({
+        ...spec,
+        tls: spec.tls ?? tlsMeantBy(found.declared.node),
+      }));
+      specs.push(...meant.map((spec) => closedSpec(spec, closed, tls)));
+    }
   }
   return specs;
+}
+
+/** Something like `tls=yes` cannot be read, but tells where the router was to stand. */
+function tlsMeantBy(node: Node | undefined): RouterSpec["tls"] {
+  const written = node?.get("tls")?.value;
+  if (typeof written !== "string" || /^(?:false|0|)$/i.test(written)) return undefined;
+  return { options: DEFAULT_OPTIONS, certResolver: "", domains: [] };
 }
 
 /** The router with nothing left that may be missing. */

@@ -84,6 +84,18 @@ for (const [what, router, more] of [
   });
 }
 
+test("a router whose TLS block cannot be read refuses where it was to stand", () => {
+  const placeOf = (tls: string) => {
+    const made = gather({ file: app(`tls: ${tls}, priority: high`) });
+    const { closed, tls: spec } = made.snapshot.routers.find(({ name }) => name === "app@file")!;
+    assert.notEqual(closed, undefined);
+    return spec?.options;
+  };
+  assert.equal(placeOf("yess"), "default");
+  assert.equal(placeOf("true"), "default");
+  assert.equal(placeOf("false"), undefined);
+});
+
 test("a router whose service is not in force refuses too", () => {
   const made = gather({ file: app("middlewares: []").replace("10.0.0.1", "10.0.0.1:port") });
   assert.deepEqual([...closedOf(made).keys()], ["app@file", "other@file"]);
