@@ -239,7 +239,7 @@ test("a port is doubted only where the file shows which ones there are", () => {
     }).said;
   assert.deepEqual(said("command: x"), []);
   assert.match(said("expose: [ 80 ]").join(), /shop-app-1 exposes 80, not 8080/);
-  assert.match(said("ports: [ 127.0.0.1:8080:80 ]").join(), /port 8080 is not one/);
+  assert.match(said("ports: [ 127.0.0.1:8080:80 ]").join(), /exposes 80, not 8080/);
   assert.deepEqual(said("ports: [ { target: 8080, published: 80 } ]"), []);
 });
 
