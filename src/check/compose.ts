@@ -18,6 +18,8 @@ export interface ComposeService {
   readonly environment: readonly Written[];
   /** What the container sees where, by its path inside. */
   readonly mounts: ReadonlyMap<string, string>;
+  /** Ports of the container that can be reached from outside; undefined when the file does not say. */
+  readonly published: ReadonlySet<number> | undefined;
   /** It is Waybill or Traefik itself. */
   readonly isProxy: boolean;
 }
@@ -67,10 +69,8 @@ class ComposeReader {
     this.#doubtRoots(labels);
     const image = textOf(pick("image"), this.#expand);
     const command = this.#words(pick("command"));
-    const ports = [
-      ...all("expose").flatMap((node) => this.#exposed(node)),
-      ...all("ports").flatMap((node) => this.#published(node)),
-    ];
+    const published = all("ports").flatMap((node) => this.#published(node));
+    const ports = [...all("expose").flatMap((node) => this.#exposed(node)), ...published];
     this.#refuseDeployLabels(all("deploy"));
     const containerName = textOf(pick("container_name"), this.#expand);
     const name = containerName === "" ? `${this.#project.name}-${key}-1` : containerName;
@@ -83,6 +83,10 @@ class ComposeReader {
       command,
       environment: isOurs ? this.#environment(all("env_file"), all("environment")) : [],
       mounts: this.#mounts(all("volumes"), all("configs"), all("secrets")),
+      published:
+        published.length > 0 && mode === ""
+          ? new Set(published.map(({ privatePort }) => privatePort))
+          : undefined,
       isProxy: isOurs,
       workload: {
         id: `${top.place.file} ${key}`,

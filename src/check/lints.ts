@@ -1,3 +1,4 @@
+import { parseAddress } from "../model/entry-point.ts";
 import type { Report, RouterReport } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
 import type { RouterSpec } from "../model/snapshot.ts";
@@ -8,12 +9,17 @@ import type { Problem, Subject } from "../schema/problem.ts";
 import { cannotHold, covers } from "./rule-logic.ts";
 
 /** What is in force and yet is hardly what someone meant. Asked of files, where there is time to look. */
-export function lint(report: Report, settings: Settings): Problem[] {
+export function lint(
+  report: Report,
+  settings: Settings,
+  published: ReadonlySet<number> | undefined,
+): Problem[] {
   const problems: Problem[] = [];
   const warn = (code: string, place: Place, subject: Subject, message: string) =>
     void problems.push({ code, severity: "warning", place, message, subject });
   const routers = [...report.routers.values()].filter(({ provider }) => provider !== "internal");
   lintRules(routers, warn);
+  if (published !== undefined) lintReach(routers, settings, published, warn);
   lintOpenPages(routers, report, settings, warn);
   lintTls(report, warn);
   return problems;
@@ -62,6 +68,26 @@ function takesAll(first: RouterSpec, second: RouterSpec): boolean {
   if (!second.entryPoints.every((name) => first.entryPoints.includes(name))) return false;
   const [a, b] = [parseRule(first.rule, first.ruleSyntax), parseRule(second.rule, second.ruleSyntax)];
   return !("problem" in a) && !("problem" in b) && covers(a.rule.condition, b.rule.condition);
+}
+
+/** Routers on entry points whose ports the proxy's container does not publish. */
+function lintReach(
+  routers: readonly RouterReport[],
+  { entryPoints }: Settings,
+  published: ReadonlySet<number>,
+  warn: Warn,
+): void {
+  const isShut = (name: string) => {
+    const port = parseAddress(entryPoints.get(name)?.address ?? "")?.port;
+    return port !== undefined && !published.has(port);
+  };
+  for (const router of routers) {
+    const { using, status } = router;
+    if (status === "disabled" || using.length === 0 || !using.every(isShut)) continue;
+    const where = using.map((name) => `${name} (${entryPoints.get(name)!.address})`).join(", ");
+    const message = `is not reached from outside: it listens on ${where}, and the ports that are published lead to ${[...published].join(", ")}`;
+    warn("unpublished-port", placeOf(router, "entryPoints"), subjectOf(router), message);
+  }
 }
 
 const GUARDS = new Set([

@@ -43,6 +43,8 @@ export interface World {
   readonly problems: readonly Problem[];
   /** Files that could not be read at all. */
   readonly unreadable: number;
+  /** Ports of the proxy that are published; undefined when the files do not say. */
+  readonly published: ReadonlySet<number> | undefined;
   /** The files did not say with which settings Waybill runs. */
   readonly settingsAssumed: boolean;
   readonly locate: (place: Place) => Place;
@@ -163,6 +165,7 @@ class Gatherer {
       report,
       problems: all.map((problem) => ({ ...problem, place: locate(problem.place) })),
       unreadable: this.#unreadable,
+      published: proxy?.published,
       settingsAssumed,
       locate,
     };

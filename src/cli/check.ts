@@ -56,7 +56,10 @@ async function fromFiles({ files, oneProject }: Asked, shell: Shell): Promise<Fo
   ]);
   const { middlewares: registry } = await loadCatalogue();
   const world = readWorld(files, { ...shell, registry, oneProject });
-  const lints = lint(world.report, world.settings).map((one) => ({ ...one, place: world.locate(one.place) }));
+  const lints = lint(world.report, world.settings, world.published).map((one) => ({
+    ...one,
+    place: world.locate(one.place),
+  }));
   return {
     ...world,
     what: files.length === 1 ? files[0]! : `${files.length} files`,

@@ -161,6 +161,22 @@ test("routers that never get a request are named: shadowed, doubled, impossible"
   assert.doesNotMatch(out, /routers\.fine/);
 });
 
+test("a router on an entry point whose port is not published is said to be out of reach", async () => {
+  const said = async (ports: string, entryPoints: string) => {
+    const label = `traefik.http.routers.app.entrypoints=${entryPoints}`;
+    const proxy = "--entrypoints.web.address=:80, --entrypoints.websecure.address=:8443]";
+    const file = app(RULE, label).replace("--entrypoints.web.address=:80]", `${proxy}\n    ports: ${ports}`);
+    return (await run({ "compose.yml": file }, "check")).out;
+  };
+  assert.match(
+    await said("[ '80:80', '443:443' ]", "websecure"),
+    /compose\.yml:10:9 warning .*is not reached from outside: it listens on websecure \(:8443\), and the ports that are published lead to 80, 443/,
+  );
+  assert.match(await said("[ '80:80', '443:443' ]", "web,websecure"), /no problems/);
+  assert.match(await said("[ '443:8443' ]", "websecure"), /no problems/);
+  assert.match(await said("[]", "websecure"), /no problems/);
+});
+
 test("weak TLS and an open dashboard are warnings, which --errors-only leaves out", async () => {
   const compose = app(
     "traefik.http.routers.d.rule=Host(`d.test`)",
