@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { eventually, type Product, startProduct } from "../e2e/harness.ts";
+import { eventually, type Product, startProduct, startServer } from "../e2e/harness.ts";
+import { startHttpCollector } from "./collector.ts";
 
 const app = (name: string, ...more: [string, string][]) => ({
   name,
@@ -286,4 +287,62 @@ test("AD-11 a client's methods and hosts do not make new series", async () => {
       ["20"],
     );
   });
+});
+
+test("Prometheus and a collector each get the labels and buckets that they ask for", async () => {
+  await using collector = await startHttpCollector();
+  await using product = await startProduct({
+    threads: 1,
+    containers: [app("app")],
+    flags: [
+      OWN,
+      "--metrics.prometheus=true",
+      "--metrics.prometheus.addServicesLabels=false",
+      `--metrics.otlp.http.endpoint=http://127.0.0.1:${collector.port}`,
+      "--metrics.otlp.pushInterval=100ms",
+      "--metrics.otlp.addRoutersLabels=true",
+      "--metrics.otlp.explicitBoundaries=0.25,7",
+    ],
+  });
+  await product.get("app.test");
+  const pushed = await eventually(() => {
+    const text = collector.received.at(-1)!.body.toString();
+    assert.match(text, /"traefik_router_requests_total"/);
+    return text;
+  });
+  assert.match(pushed, /"explicitBounds":\[0\.25,7\]/);
+  const shown = product.runtime.metrics();
+  assert.doesNotMatch(shown, /traefik_(?:router|service)_requests_total/);
+  const bounds = [...shown.matchAll(/^traefik_entrypoint_request_duration_seconds_bucket.*le="(.*)"/gm)];
+  assert.deepEqual(
+    bounds.map(([, bound]) => bound),
+    ["0.1", "0.3", "1.2", "5", "+Inf"],
+  );
+});
+
+test("a gRPC call is counted by the status in its server's trailers", async () => {
+  await using server = await startServer((request, response) => {
+    request.resume();
+    response.writeHead(200, { "content-type": "application/grpc", trailer: "grpc-status" });
+    response.write("reply");
+    response.addTrailers({ "grpc-status": "7" });
+    response.end();
+  });
+  await using product = await startProduct({
+    threads: 1,
+    flags: [OWN, "--metrics.prometheus=true"],
+    file: `
+http:
+  routers: { app: { rule: "Host(\`app.test\`)", service: app } }
+  services: { app: { loadBalancer: { servers: [ { url: "${server.url}" } ] } } }
+`,
+  });
+  const headers = { "content-type": "application/grpc", te: "trailers" };
+  await product.get("app.test", "/pkg.Service/Call", { method: "POST", headers, body: "call" });
+  await eventually(() =>
+    assert.match(
+      product.runtime.metrics(),
+      /^traefik_service_requests_total\{code="7",method="POST",protocol="grpc",service="app@file"\} 1$/m,
+    ),
+  );
 });
