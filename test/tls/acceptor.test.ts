@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ConnectionOptions, connect } from "node:tls";
@@ -355,6 +359,32 @@ test("TL-10 no tickets are given where they are switched off", async () => {
   first.socket.destroy();
 });
 
+/** What `openssl s_client` says until it has the server's greeting, which follows the tickets. */
+async function speakOpenssl(port: number, args: readonly string[]): Promise<string> {
+  const target = ["-connect", `127.0.0.1:${port}`, "-tls1_3", "-noservername"];
+  const child = spawn("openssl", ["s_client", ...target, ...args], { timeout: 10_000 });
+  let said = "";
+  child.stdout.on("data", (chunk) => {
+    said += String(chunk);
+    if (said.includes("undefined default")) child.kill();
+  });
+  await once(child, "exit");
+  return said;
+}
+
+test("TL-11 tickets promise no early data, and so a client that has some does not send it early", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "waybill-tls-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const [session, early] = [join(folder, "session.pem"), join(folder, "early")];
+  writeFileSync(early, "GET /early HTTP/1.1\r\n\r\n");
+  await speakOpenssl(entry.port, ["-sess_out", session]);
+  const text = execFileSync("openssl", ["sess_id", "-in", session, "-noout", "-text"], { encoding: "utf8" });
+  assert.match(text, /Max Early Data: 0\b/);
+  const again = await speakOpenssl(entry.port, ["-sess_in", session, "-early_data", early]);
+  assert.match(again, /^Reused, TLSv1\.3/m);
+  assert.match(again, /^Early data was not sent/m);
+});
+
 test("TL-12 certificates are swapped 200 times under load: no handshake fails, and the new one is shown at once", async () => {
   const pair = [
     await makeCertificate({ names: ["swap.test"] }),
@@ -409,6 +439,30 @@ test("TL-15 past the limit of handshakes the oldest one gives way", async () => 
   const talks = await Promise.all([small.talk(), small.talk()]);
   for (const talk of talks) talk.socket.destroy();
   for (const one of stalled) one.destroy();
+});
+
+test("TL-15 a flood of handshakes leaves room for others in each turn: a connection that is open waits for a few only", async () => {
+  const { entry: flooded } = await serve(spec, { startsPerTurn: 4 });
+  const { socket } = await flooded.talk();
+  const flood = Array.from({ length: 200 }, () => flooded.talk());
+  const waits: number[] = [];
+  let isOver = false;
+  void Promise.all(flood).then(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    const before = flooded.secured.length;
+    socket.write("still here");
+    await once(socket, "data");
+    waits.push(flooded.secured.length - before);
+  }
+  for (const talk of await Promise.all(flood)) talk.socket.destroy();
+  socket.destroy();
+  waits.sort((a, b) => a - b);
+  const p99 = waits[Math.floor(waits.length * 0.99)]!;
+  // Without a limit per turn it would be answered after most of the 200.
+  assert.ok(p99 < 60, `answered after ${p99} handshakes`);
+  assert.ok(waits.length > 4, "it was answered while the flood went on");
 });
 
 test("TL-16 clients that leave at any byte of the handshake leave nothing behind", async () => {
