@@ -8,8 +8,9 @@ import { FAULTS, type Fault } from "../model/fault.ts";
 import type { Server } from "../model/service.ts";
 import type { UpstreamCall, UpstreamEvents } from "../model/upstream.ts";
 import { readHttp2Reply } from "./http2-reply.ts";
+import { requestHead } from "./http2-request-head.ts";
 import type { Http2Session } from "./http2-session.ts";
-import { isForbidden, pathAt } from "./request-text.ts";
+import { isForbidden } from "./request-text.ts";
 import { requestTrailers } from "./request-trailers.ts";
 import type { Transport } from "./transport.ts";
 
@@ -359,27 +360,5 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
 }
 
 const isEnd = (flags: number) => (flags & FLAG_END_STREAM) !== 0;
-
-function requestHead(exchange: Exchange, server: Server, length: number): string[] {
-  const { headers, query } = exchange;
-  const path = pathAt(server.spec.path, exchange.path);
-  const head = [
-    ":method",
-    exchange.method,
-    ":scheme",
-    server.spec.scheme === "https" ? "https" : "http",
-    ":authority",
-    exchange.sentAuthority,
-    ":path",
-    query === undefined ? path : `${path}?${query}`,
-  ];
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!;
-    if (!isForbidden(name)) head.push(name, headers[i + 1]!);
-  }
-  if (exchange.acceptsTrailers) head.push("te", "trailers");
-  if (length > 0) head.push("content-length", String(length));
-  return head;
-}
 
 function ignore(): void {}
