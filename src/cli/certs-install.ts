@@ -10,18 +10,33 @@ const PLACES = [
   { folder: "/etc/ca-certificates/trust-source/anchors", command: "update-ca-trust" },
 ];
 
+/** The machine that is to trust the root; tests bring one of their own. */
+export interface Machine {
+  readonly platform: string;
+  /** Where its file system begins. */
+  readonly root: string;
+  run(command: string): void;
+}
+
+const THIS_MACHINE: Machine = {
+  platform: process.platform,
+  root: "/",
+  run: (command) => void execFileSync(command, { stdio: "ignore" }),
+};
+
 /** Adds the root to those that this machine trusts; gives what was done. Throws with what to do instead. */
-export function installRoot(pem: string): string {
-  if (process.platform === "darwin") return installOnMac(pem);
-  const place = PLACES.find(({ folder }) => existsSync(folder));
-  if (process.platform !== "linux" || place === undefined)
+export function installRoot(pem: string, machine: Machine = THIS_MACHINE): string {
+  const { platform, root } = machine;
+  if (platform === "darwin") return installOnMac(pem);
+  const place = PLACES.find(({ folder }) => existsSync(join(root, folder)));
+  if (platform !== "linux" || place === undefined)
     throw new Error(
       "this system's roots are kept in a place unknown to us: save `waybill certs trust` to a file, and add that",
     );
-  const file = join(place.folder, "waybill-internal.crt");
+  const file = join(root, place.folder, "waybill-internal.crt");
   try {
     writeFileSync(file, pem);
-    execFileSync(place.command, { stdio: "ignore" });
+    machine.run(place.command);
   } catch (error) {
     throw new Error(
       `${(error as Error).message}; run this as root, or add the output of waybill certs trust`,
