@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer as createHttp2, type ServerHttp2Stream } from "node:http2";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,6 +11,7 @@ import { frame, GET, headers, POST, RawClient, setting, TYPE, uint32 } from "../
 /** Clients that open many streams and take nothing, or send to servers that take nothing. */
 
 const LARGE = 512 * 1024;
+const HUGE = 32 * 1024 * 1024;
 const CHUNK = Buffer.alloc(64 * 1024, "x");
 const CONNECTIONS = 20;
 const STREAMS = 100;
@@ -24,8 +25,8 @@ afterEach(() => {
 });
 
 /** Writes a large body as far as it is taken. */
-function pour(to: Socket | ServerHttp2Stream): void {
-  let left = LARGE;
+function pour(to: Socket | ServerHttp2Stream, bytes = LARGE): void {
+  let left = bytes;
   const push = () => {
     while (left > 0 && !to.destroyed) {
       left -= CHUNK.length;
@@ -48,6 +49,7 @@ async function backend(scheme: string): Promise<Server> {
     if (path === "/mute") return;
     stream.respond();
     if (path === "/large") pour(stream);
+    else if (path === "/huge") pour(stream, HUGE);
     else stream.end("ok");
   });
   if (scheme === "http") server.on("connection", answerHttp1);
@@ -172,6 +174,23 @@ for (const scheme of ["http", "h2c"]) {
     assert.ok(megabytes <= most, `${megabytes} MB more`);
   });
 }
+
+test("H2-05 40 clients of HTTP/1.1 that take nothing of huge replies of an HTTP/2 server cost at most 64 MB", async () => {
+  const plane = await PlaneProcess.start("h2c");
+  await warm(plane);
+  const before = await plane.ask();
+  for (let i = 0; i < 40; i++) {
+    const socket = connect(plane.port, "127.0.0.1");
+    open.push({ close: () => socket.destroy() });
+    socket.on("error", () => {});
+    socket.pause();
+    socket.write("GET /huge HTTP/1.1\r\nHost: app.test\r\n\r\n");
+  }
+  await sleep(2000);
+  const { megabytes, active } = await plane.ask();
+  assert.equal(active, 40);
+  assert.ok(megabytes - before.megabytes <= MEGABYTES_MAX, `${megabytes - before.megabytes} MB more`);
+});
 
 test("H2-05 a client that takes its replies slowly is not cut off", async () => {
   const plane = await PlaneProcess.start("h2c");
