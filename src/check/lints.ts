@@ -124,23 +124,15 @@ function lintOpenPages(
   }
 }
 
-const OLD_VERSIONS = new Set(["VersionTLS10", "VersionTLS11"]);
 const OLD_CIPHERS = /RC4|3DES|_CBC_SHA$|^TLS_RSA_/;
 
 function lintTls(report: Report, warn: Warn): void {
-  for (const { name, place, declared } of report.tlsOptions.values()) {
+  for (const { name, place, declared, status } of report.tlsOptions.values()) {
+    if (status === "disabled") continue;
     const subject: Subject = { kind: "tls-options", name };
     const option = (key: string): Place => ({ ...place, key: `${place.key}.${key}` });
-    const { minVersion, cipherSuites } = declared;
-    if (OLD_VERSIONS.has(minVersion)) {
-      warn(
-        "weak-tls",
-        option("minVersion"),
-        subject,
-        `allows ${minVersion}, which browsers gave up in 2020; VersionTLS12 is the least that is safe`,
-      );
-    }
-    const old = cipherSuites.filter((cipher) => OLD_CIPHERS.test(cipher));
+    // Versions before 1.2 are never spoken, which their reader says.
+    const old = declared.cipherSuites.filter((cipher) => OLD_CIPHERS.test(cipher));
     if (old.length > 0)
       warn("weak-tls", option("cipherSuites"), subject, `allows weak ciphers: ${old.join(", ")}`);
   }

@@ -134,11 +134,12 @@ function isThere(name: string, { cwd, readFile }: Shell): boolean {
 
 const counts = (errorsOnly: boolean) => (problem: Problem) => !errorsOnly || problem.severity === "error";
 
-function verdict({ what, settingsAssumed }: Found, problems: readonly Problem[]): string {
+function verdict({ what, settingsAssumed, unreadable }: Found, problems: readonly Problem[]): string {
   const errors = problems.filter(({ severity }) => severity === "error").length;
-  const note = settingsAssumed
-    ? "\nThe files show no Waybill service and no settings: entry points and resolvers they name were taken to be there."
-    : "";
+  const note =
+    settingsAssumed && unreadable === 0
+      ? "\nThe files show no Waybill service and no settings: entry points and resolvers they name were taken to be there."
+      : "";
   if (problems.length === 0) return `${what}: no problems found.${note}`;
   return `${what}: ${count(errors, "error")}, ${count(problems.length - errors, "warning")}.${note}`;
 }

@@ -41,7 +41,9 @@ function paragraph(text: string): string {
 }
 
 function overview(commands: readonly Command[]): string {
-  const roots = Object.entries(settingsOptions).filter(([, { about }]) => about.refused === undefined);
+  const roots = Object.entries(settingsOptions).filter(
+    ([, { about }]) => about.refused === undefined && about.obsolete === undefined,
+  );
   return [
     "Waybill: label a container and it is routed, protected and served over HTTPS.",
     "",

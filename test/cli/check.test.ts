@@ -184,9 +184,11 @@ test("weak TLS and an open dashboard are warnings, which --errors-only leaves ou
   )
     .replace("image: app", "image: app2")
     .replace("  app:\n", "  app:\n    command: x\n");
-  const routes = "tls:\n  options:\n    old: { minVersion: VersionTLS10 }\n";
+  const routes =
+    "tls:\n  options:\n    old: { minVersion: VersionTLS10 }\n    weak: { cipherSuites: [TLS_RSA_WITH_AES_128_CBC_SHA] }\n";
   const both = await run({ "compose.yml": compose, "tls.yml": routes }, "check", "compose.yml", "tls.yml");
-  assert.match(both.out, /tls\.yml:3:5 warning .*allows VersionTLS10/);
+  assert.match(both.out, /tls\.yml:3:12 warning .*versions older than TLS 1\.2 are not spoken/);
+  assert.match(both.out, /tls\.yml:4:5 warning .*allows weak ciphers: TLS_RSA_WITH_AES_128_CBC_SHA/);
   const own = `services:${PROXY.replace("--providers", "--api=true, --providers")}
     labels:
       - traefik.enable=true
