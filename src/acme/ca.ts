@@ -185,6 +185,8 @@ function refuseRefusedNonce(result: unknown): void {
   throw readProblem(400, result["data"], undefined);
 }
 
+/** As many as a certificate of Let's Encrypt may have names. */
+const AUTHORIZATIONS_MAX = 100;
 const STATUSES: readonly string[] = ["pending", "ready", "processing", "valid", "invalid"];
 
 function readOrder(url: string, data: unknown, retryAfterMs: number | undefined): Order {
@@ -192,12 +194,15 @@ function readOrder(url: string, data: unknown, retryAfterMs: number | undefined)
   const { status, finalize, certificate, authorizations, error } = order;
   if (typeof status !== "string" || !STATUSES.includes(status) || typeof finalize !== "string")
     throw new AcmeProblem("badReply", "the CA's order cannot be understood");
+  const urls = Array.isArray(authorizations) ? authorizations.map(String) : [];
+  if (urls.length > AUTHORIZATIONS_MAX)
+    throw new AcmeProblem("badReply", `the CA's order has ${urls.length} authorizations`);
   return {
     url,
     status: status as OrderStatus,
     finalize,
     certificate: typeof certificate === "string" ? certificate : undefined,
-    authorizations: Array.isArray(authorizations) ? authorizations.map(String) : [],
+    authorizations: urls,
     problem: isRecord(error) ? readProblem(403, error, undefined) : undefined,
     retryAfterMs,
   };

@@ -9,6 +9,7 @@ import {
 } from "./certificate.ts";
 import type { CleanUp, Solver } from "./challenges.ts";
 import type { Clock } from "./clock.ts";
+import { canonicalIp } from "./names.ts";
 import { AcmeProblem } from "./problem.ts";
 import type { KeptOrder, Shelf } from "./shelf.ts";
 
@@ -127,6 +128,9 @@ async function prove(order: Order, job: IssueJob, tools: IssueTools): Promise<Or
 async function proveOne(url: string, job: IssueJob, tools: IssueTools): Promise<void> {
   const { ca, solvers, signal } = tools;
   const authorization = await ca.authorization(url);
+  // Or a CA could have us write to DNS whatever it likes.
+  if (!job.names.some((name) => name.replace(/^\*\./, "") === canonicalIp(authorization.name)))
+    throw new AcmeProblem("badReply", "the CA wants a name proved that was not asked for");
   if (authorization.status === "valid") return;
   if (authorization.status !== "pending")
     throw new AcmeProblem("unauthorized", `${authorization.name} was refused`);

@@ -12,6 +12,8 @@ const BEAT_MS = 10_000;
 const CHALLENGE_MS = 3_600_000;
 /** A server that is there is ready in a few milliseconds; one that restarts is waited for by whoever retries. */
 const READY_MS = 1500;
+/** No folder above, nothing absolute. */
+const OWN_PATH = /^(?:(?!\.+\/)[\w.+-]+\/)+(?!\.+$)[\w.+-]+$/;
 const VALUE_BYTES_MAX = 1 << 20;
 
 /** Takes a lock away, or lengthens it, only while it is still ours. */
@@ -112,7 +114,9 @@ export class RedisVault implements Vault {
       await this.#ask(async (redis) => {
         const match = `${PREFIX}${folder.replace(/[*?[\]\\]/g, "\\$&")}/*`;
         for await (const keys of redis.scanStream({ match, count: 500 }) as AsyncIterable<string[]>) {
-          for (const key of keys) found.add(key.slice(PREFIX.length));
+          // Whoever can write to Redis may name keys as he likes, and paths of the copy are made of them.
+          for (const key of keys)
+            if (OWN_PATH.test(key.slice(PREFIX.length))) found.add(key.slice(PREFIX.length));
         }
       });
     } catch (error) {

@@ -325,3 +325,29 @@ test("AC-23 an order that comes to nothing gives its place in the domain's budge
   await clock.until(() => good.every((name) => state(name).state === "valid"), 10);
   assert.equal(ca.orders.length, 52, "before anything is tried again");
 });
+
+test("a CA that wants other names proved, or thousands, gets no proof of them", async (t) => {
+  const { acme, ca, clock, state, responder } = await begin(t, { preflight: false });
+  const other = { status: "pending", identifier: { type: "dns", value: "else.example.com" } };
+  const challenges = [{ type: "http-01", url: `${ca.directory}/../chall/0/0/http-01`, token: "token" }];
+  let shown = 0;
+  ca.trick = ({ kind }) => {
+    shown = Math.max(shown, responder.live.tokens.size);
+    if (kind === "authz") return { status: 200, body: JSON.stringify({ ...other, challenges }) };
+    return undefined;
+  };
+  acme.want([want("a.example.com")]);
+  await clock.until(() => state("a.example.com").state === "failed");
+  assert.match(state("a.example.com").reason, /wants a name proved that was not asked for/);
+  const many = Array.from({ length: 5000 }, (_, i) => `${ca.directory}/${i}`);
+  const order = { status: "pending", finalize: ca.directory, authorizations: many };
+  ca.trick = ({ kind }) =>
+    kind === "order"
+      ? { status: 201, headers: { location: "/order/9" }, body: JSON.stringify(order) }
+      : undefined;
+  acme.want([want("b.example.org")]);
+  await clock.until(() => state("b.example.org").state === "failed");
+  assert.match(state("b.example.org").reason, /has 5000 authorizations/);
+  assert.equal(shown, 0);
+  assert.equal(ca.count("authz"), 1);
+});

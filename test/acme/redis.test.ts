@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { RedisVault } from "../../src/acme/redis-vault.ts";
+import { Shelf } from "../../src/acme/shelf.ts";
 import type { Want } from "../../src/acme/tickets.ts";
 import { FakeCa } from "./fake-ca.ts";
 import { resolverOptions, startAcme } from "./helpers.ts";
@@ -134,4 +137,24 @@ test("RD-01 RD-03 with a Redis that takes connections and says nothing the copy 
   for (const path of await vault.list("certs")) assert.ok(await vault.get(path));
   clearInterval(counting);
   assert.ok(turns < 2, "nobody waits a second time");
+});
+
+test("RD-09 keys that somebody else has put into Redis lead to no file outside the copy", async (t) => {
+  const started = await startRedis(t);
+  if (started === undefined) return;
+  const { url, redis, environment } = started;
+  const mine = environment("one");
+  const outside = join(mine["WAYBILL_STORAGE_COPY"]!, "..", "outside");
+  mkdirSync(outside, { recursive: true });
+  writeFileSync(join(outside, "precious"), "mine", { mode: 0o600 });
+  for (const key of ["certs/../../outside/meta", "certs/./a", "certs//b", "certs/a b/c", "certs/ok/.."])
+    await redis.set(`waybill:acme:${key}`, "foreign");
+  await redis.rpush("waybill:acme:certs/ca.test/a.example.com/key.pem", "a list");
+  const vault = await RedisVault.open(url, mine);
+  t.after(() => vault.close());
+  assert.deepEqual(await vault.list("certs"), ["certs/ca.test/a.example.com/key.pem"]);
+  const reports: string[] = [];
+  const shelf = new Shelf(vault, Date.now, (entry, message) => reports.push(`${entry}: ${message}`));
+  assert.deepEqual((await shelf.loadCertificates()).kept, []);
+  assert.equal(readFileSync(join(outside, "precious"), "utf8"), "mine");
 });
