@@ -158,6 +158,28 @@ test("DK-06 a network that is connected later is seen", async () => {
   });
 });
 
+test("DK-06 a network that the list shows only after its event is seen all the same", async () => {
+  let isLate = false;
+  const intercept = (request: IncomingMessage, response: ServerResponse) => {
+    if (!isLate || !asks(request, "/containers/json")) return false;
+    isLate = false;
+    const [app] = demoOf.engine!.engine.containers();
+    const stale = [{ Id: app!.id, Names: ["/app"], State: "running", Labels: {}, NetworkSettings: {} }];
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(stale));
+    return true;
+  };
+  const demoOf: { engine?: Demo } = {};
+  await withDemo({ intercept, containers: [spec("app", { networks: {} })] }, async (demo, watcher) => {
+    demoOf.engine = demo;
+    await watcher.untilNames("app:running");
+    isLate = true;
+    demo.engine.connect(demo.engine.find("app")!, "later", "10.1.0.2");
+    const { workloads } = await watcher.until((state) => state.workloads[0]?.networks.length === 1);
+    assert.equal(workloads[0]!.networks[0]!.ipv4, "10.1.0.2");
+    assert.equal(isLate, false);
+  });
+});
+
 test("DK-01 without a socket it says so and keeps trying, and finds the engine when it comes", async () => {
   const socketPath = newSocket();
   const watcher = new Watcher(`unix://${socketPath}`);

@@ -41,6 +41,9 @@ const REBUILDS_A_SECOND = 4;
 const SETTLE_MS = 10;
 const IDLE_MS = 60_000;
 const POLL_MS = 5_000;
+// The engine tells of these before its list shows them, so they are looked at once more.
+const EARLY = /^(?:connect|disconnect|pause|unpause|rename|update)$/;
+const AGAIN_MS = 500;
 // A list of a few is cheap for the engine; beyond this many names, the whole list is cheaper.
 const FEW = 50;
 const BACKOFF_FIRST_MS = 500;
@@ -67,6 +70,8 @@ export class DockerWatch {
   /** Ids to ask for; `all` when everything is to be asked for. */
   #wanted: Set<string> | "all" = new Set();
   #marked = false;
+  /** Ids to ask for once more, when their time has come. */
+  #again: Set<string> | undefined;
   #pumping: Promise<void> | undefined;
   #failures = 0;
   #lastEventMs = 0;
@@ -118,7 +123,9 @@ export class DockerWatch {
       this.#found(engine);
       if (!this.#options.watch) return;
       const follow =
-        events === undefined ? this.#poll(engine, signal) : this.#follow(engine, events, broken.reject);
+        events === undefined
+          ? this.#poll(engine, signal)
+          : this.#follow(engine, events, signal, broken.reject);
       await Promise.race([follow, this.#heartbeat(engine, signal), broken.promise]);
       throw new EngineError("ended its stream of events");
     } finally {
@@ -144,6 +151,7 @@ export class DockerWatch {
   async #follow(
     engine: Engine,
     events: AsyncIterable<Buffer>,
+    signal: AbortSignal,
     fail: (error: unknown) => void,
   ): Promise<void> {
     for await (const line of linesOf(events)) {
@@ -155,23 +163,39 @@ export class DockerWatch {
         this.#say();
       }
       this.#rebuild(engine).catch(fail);
+      if (EARLY.test(event.Action ?? "")) this.#askAgain(idOf(event)!, engine, signal).catch(fail);
     }
   }
 
+  async #askAgain(id: string, engine: Engine, signal: AbortSignal): Promise<void> {
+    if (this.#again !== undefined) return void this.#again.add(id);
+    this.#again = new Set([id]);
+    await this.#pause(AGAIN_MS, signal);
+    const ids = this.#again;
+    this.#again = undefined;
+    if (signal.aborted) return;
+    for (const one of ids) this.#want(one);
+    await this.#rebuild(engine);
+  }
+
   /** Notes what the event means; false when it means nothing to us. */
-  async #take({ Type: type, Action: action = "", Actor: actor }: EngineEvent): Promise<boolean> {
-    const id = type === "network" ? actor?.Attributes?.["container"] : actor?.ID;
+  async #take(event: EngineEvent): Promise<boolean> {
+    const { Action: action = "", Actor: actor } = event;
+    const id = idOf(event);
     if (id === undefined || id === "") return false;
     if (action === "die" || (action === "kill" && (await this.#stops(id, actor?.Attributes?.["signal"])))) {
       this.#marked = this.#containers.stop(id) || this.#marked;
     }
     if (action === "start") this.#containers.start(id);
     // A kill changes nothing that the list shows; what follows it has events of its own.
-    if (action !== "kill" && this.#wanted !== "all") {
-      this.#wanted.add(id);
-      if (this.#wanted.size > FEW) this.#wanted = "all";
-    }
+    if (action !== "kill") this.#want(id);
     return true;
+  }
+
+  #want(id: string): void {
+    if (this.#wanted === "all") return;
+    this.#wanted.add(id);
+    if (this.#wanted.size > FEW) this.#wanted = "all";
   }
 
   /** Whether the signal is one that ends a container; `docker kill -s HUP` does not. */
@@ -318,6 +342,10 @@ const SIGNAL_NUMBERS = new Map([
   ["PWR", 30],
   ["RTMIN+3", 37],
 ]);
+
+/** The container that the event is about. */
+const idOf = ({ Type: type, Actor: actor }: EngineEvent): string | undefined =>
+  type === "network" ? actor?.Attributes?.["container"] : actor?.ID;
 
 function parseEvent(line: string): EngineEvent | undefined {
   try {
