@@ -14,7 +14,11 @@ const REFUSES = "{ ipAllowList: { sourceRange: [ 192.0.2.1 ] } }";
 const BROKEN = "{ ipAllowList: { sourceRange: [ nowhere ] } }";
 
 test("no request reaches a guarded path by a broader router when the guard is declared wrongly", async () => {
-  await using product = await startProduct({ threads: 1, flags: ["--ping"], file: file(BROKEN) });
+  await using product = await startProduct({
+    threads: 1,
+    flags: ["--ping", "--entryPoints.traefik.address=127.0.0.1:0"],
+    file: file(BROKEN),
+  });
   const refused = await product.get("app.test", "/admin/x", { headers: { accept: "application/json" } });
   assert.equal(refused.status, 503);
   assert.equal(JSON.parse(refused.body).code, "misconfigured");
