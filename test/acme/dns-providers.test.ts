@@ -85,6 +85,11 @@ test("cloudflare: records are added and removed in the zone that holds the name"
   await twoValues(provider, () => [...held.values()].map((content) => content.replaceAll('"', "")));
   assert.ok(calls.every(({ headers }) => headers.authorization === "Bearer secret"));
   assert.ok(calls.some(({ path }) => path === "/zones/z1/dns_records"));
+  const posts = () => calls.filter(({ method }) => method === "POST").length;
+  const before = posts();
+  await provider.present(record("again"));
+  await provider.present(record("again"));
+  assert.equal(posts() - before, 1, "what a resumed order finds is not added twice");
 });
 
 test("digitalocean: records are added and removed under the zone", async (t) => {

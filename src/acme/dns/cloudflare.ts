@@ -41,18 +41,22 @@ export const cloudflare: ProviderKind = {
       return `/zones/${found}/dns_records`;
     };
 
+    const idsOf = async (path: string, name: string, value: string) => {
+      const found = listOf(await call("GET", `${path}?type=TXT&name=${encodeURIComponent(name)}`, edit));
+      const same = found.filter((one) => String(field(one, "content")).replaceAll('"', "") === value);
+      return same.map((one) => String(field(one, "id")));
+    };
+
     return {
       async present({ name, value }) {
-        const record = { type: "TXT", name, content: `"${value}"`, ttl: TTL_S };
-        await call("POST", await records(name), edit, record);
+        const path = await records(name);
+        // The record of an order that is resumed after a crash is there already, and an identical one is refused.
+        if ((await idsOf(path, name, value)).length > 0) return;
+        await call("POST", path, edit, { type: "TXT", name, content: `"${value}"`, ttl: TTL_S });
       },
       async cleanUp({ name, value }) {
         const path = await records(name);
-        const found = listOf(await call("GET", `${path}?type=TXT&name=${encodeURIComponent(name)}`, edit));
-        for (const record of found) {
-          const content = String(field(record, "content")).replaceAll('"', "");
-          if (content === value) await call("DELETE", `${path}/${String(field(record, "id"))}`, edit);
-        }
+        for (const id of await idsOf(path, name, value)) await call("DELETE", `${path}/${id}`, edit);
       },
     };
   },
