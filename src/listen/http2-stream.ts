@@ -19,8 +19,9 @@ const { NGHTTP2_NO_ERROR } = constants;
 // Only destroying it with an error sends nothing but the reset.
 const CUT = new Error("cut short");
 
-/** Bytes of one reply that may wait for the client before its source is stopped. */
-const STREAM_BUFFER_MAX = 4 * 1024;
+/** Bytes of one reply that may wait before its source is stopped: while the client's window is open, and afterwards. */
+const STREAM_BUFFER_MAX = 64 * 1024;
+const SHUT_BUFFER_MAX = 4 * 1024;
 const RATE_GRACE_MS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -232,7 +233,9 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   }
 
   send(exchange: Exchange): void {
-    if (this.stream.destroyed || this.stream.closed) return;
+    if (this.stream.destroyed) return;
+    // The client has cancelled it. While it is paused Node would wait for somebody to read the rest.
+    if (this.stream.closed) return void this.stream.destroy();
     this.#replying = true;
     this.#limitTo(NEVER);
     const transforms = exchange.replyTransforms;
@@ -262,7 +265,12 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.exchange!.replyBytes += chunk.length;
     const { backlog, limits, settings } = this.#connection.site;
     const waiting = stream.writableLength + chunk.length;
-    if (waiting <= STREAM_BUFFER_MAX && this.#connection.mayBuffer(chunk.length)) {
+    // What the client allows at first is all that can be told from here of its window.
+    const isOpen = this.exchange!.replyBytes <= this.#connection.windowAtFirst;
+    if (
+      waiting <= (isOpen ? STREAM_BUFFER_MAX : SHUT_BUFFER_MAX) &&
+      this.#connection.mayBuffer(chunk.length)
+    ) {
       // Node keeps what it is given until the client's window lets it go, and the source wants its buffer back now.
       stream.write(Buffer.from(chunk));
       backlog.add(chunk.length);

@@ -43,6 +43,8 @@ const FLAG_END_STREAM = 1;
 const LAST_STREAM_MAX = 2 ** 31 - 1;
 /** Bytes of all replies of a connection that wait for the client. */
 const CONNECTION_BUFFER_MAX = 1024 * 1024;
+/** RFC 9113 §6.9.2. */
+const WINDOW_DEFAULT = 65_535;
 const DRAIN_RTT_MAX_MS = 1000;
 /** H2-09. How often a connection that is going away is asked whether anybody is still there. */
 const LEAVING_LOOK_MS = 2500;
@@ -81,6 +83,8 @@ export class Http2Connection implements Timed {
   readonly info: Connection;
   limitAtMs: number;
   limitIndex: number;
+  /** Bytes of each reply that the client takes before it says more. */
+  windowAtFirst: number;
   readonly #session: ServerHttp2Session;
   readonly #streams: Set<Http2Stream>;
   readonly #bornAtMs: number;
@@ -97,6 +101,7 @@ export class Http2Connection implements Timed {
     this.info = info;
     this.limitAtMs = site.limits.nowMs + site.settings.transport.respondingTimeouts.headerTimeout;
     this.limitIndex = -1;
+    this.windowAtFirst = WINDOW_DEFAULT;
     this.#streams = new Set();
     this.#bornAtMs = site.limits.nowMs;
     this.#requests = 0;
@@ -116,6 +121,9 @@ export class Http2Connection implements Timed {
     // Node waits for streams that nobody will ever end: the socket allows half-closed connections, HTTP/2 knows none.
     socket.on("end", () => session.destroy());
     session.on("stream", this.#begin);
+    session.on("remoteSettings", ({ initialWindowSize }) => {
+      this.windowAtFirst = initialWindowSize ?? WINDOW_DEFAULT;
+    });
     session.on("close", () => {
       clearTimeout(this.#look);
       site.limits.remove(this);
