@@ -21,10 +21,6 @@ export class Scratch {
     return this.#length;
   }
 
-  fits(bytes: number): boolean {
-    return this.#length + bytes <= SIZE;
-  }
-
   text(text: string): void {
     this.#length += this.#bytes.write(text, this.#length, "latin1");
   }

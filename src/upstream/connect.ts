@@ -43,7 +43,7 @@ function openPlain(spec: ServerSpec, connection: Http1Connection): Socket {
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
     onread: {
-      buffer: () => connection.readBuffer(),
+      buffer: () => connection.buffer.get(),
       callback: (bytes, buffer) => connection.take((buffer as Buffer).subarray(0, bytes)),
     },
   });

@@ -1,13 +1,14 @@
 import type { Socket } from "node:net";
-import { writeCopied } from "../lib/scratch.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import { getHeader } from "../model/headers.ts";
-import { BAD, ChunkedDecoder, DATA, END, lastChunk } from "../wire/chunked.ts";
+import { BAD, ChunkedDecoder, DATA, END } from "../wire/chunked.ts";
 import { HeadBuffer, headEnd } from "../wire/head-buffer.ts";
 import { parseReplyHead, type ReplyHead } from "../wire/reply-head.ts";
 import type { Http1Call } from "./http1-call.ts";
+import { RequestWriter } from "./http1-request.ts";
 import type { Pool } from "./pool.ts";
+import { ReadBuffer } from "./read-buffer.ts";
 import { pumpBody } from "./request-body.ts";
 import { requestText } from "./request-text.ts";
 
@@ -20,9 +21,6 @@ const BODY_TO_CLOSE = 5;
 const CLOSED = 6;
 
 const INTERIM_MAX = 32;
-const READ_BYTES = 64 * 1024;
-/** What is read of a reply before anybody is known to take it: a client that reads nothing costs no more than this. */
-const FIRST_READ_BYTES = 8 * 1024;
 const EMPTY = Buffer.alloc(0);
 
 /** One connection to one server, and where it is in the request and the reply of the call it serves. */
@@ -31,14 +29,11 @@ export class Http1Connection implements Timed {
   socket!: Socket;
   limitAtMs: number;
   limitIndex: number;
-  /** Some byte of the present request has been written. */
-  requestBegun: boolean;
+  readonly buffer: ReadBuffer;
+  #request!: RequestWriter;
   #call: Http1Call | undefined;
   #state: number;
   #served: number;
-  #requestDone: boolean;
-  /** The request's head, held until its first body bytes or the end of the loop turn. */
-  #head: string;
   readonly #pending: HeadBuffer;
   #reply: ReplyHead | undefined;
   #interims: number;
@@ -47,24 +42,17 @@ export class Http1Connection implements Timed {
   /** Bytes of a reply whose sink wants no more now, or whose body does not flow yet. */
   #rest: Buffer;
   #waiting: boolean;
-  /** The client has taken something of the present reply. */
-  #flows: boolean;
   #serverEnded: boolean;
   #idleMs: number;
-  #firstBuffer: Buffer;
-  #buffer: Buffer;
-  readonly #drained: () => void;
 
   constructor(pool: Pool, call: Http1Call) {
     this.pool = pool;
     this.limitAtMs = Number.POSITIVE_INFINITY;
     this.limitIndex = -1;
-    this.requestBegun = false;
+    this.buffer = new ReadBuffer();
     this.#call = call;
     this.#state = CONNECTING;
     this.#served = 0;
-    this.#requestDone = false;
-    this.#head = "";
     this.#pending = new HeadBuffer();
     this.#reply = undefined;
     this.#interims = 0;
@@ -72,13 +60,14 @@ export class Http1Connection implements Timed {
     this.#chunks = undefined;
     this.#rest = EMPTY;
     this.#waiting = false;
-    this.#flows = false;
     this.#serverEnded = false;
     this.#idleMs = 0;
-    this.#firstBuffer = EMPTY;
-    this.#buffer = EMPTY;
-    this.#drained = () => this.#onDrained();
     call.connection = this;
+  }
+
+  /** Some byte of the present request has been written. */
+  get requestBegun(): boolean {
+    return this.#request.begun;
   }
 
   get isConnecting(): boolean {
@@ -89,7 +78,9 @@ export class Http1Connection implements Timed {
 
   connecting(socket: Socket, limitMs: number): void {
     this.socket = socket;
-    const limits = this.pool.transport.limits;
+    const { limits, scratch } = this.pool.transport;
+    const isSecure = this.pool.server.spec.scheme === "https";
+    this.#request = new RequestWriter(socket, scratch, isSecure, () => this.#onDrained());
     this.limitAtMs = limitMs === 0 ? Number.POSITIVE_INFINITY : limits.nowMs + limitMs;
     limits.add(this);
   }
@@ -107,16 +98,6 @@ export class Http1Connection implements Timed {
     call?.failed(fault, detail, false, false);
   }
 
-  /** The buffer that the socket reads into; another one after its bytes were kept by somebody. */
-  readBuffer(): Buffer {
-    if (!this.#flows) {
-      if (this.#firstBuffer.length === 0) this.#firstBuffer = Buffer.allocUnsafeSlow(FIRST_READ_BYTES);
-      return this.#firstBuffer;
-    }
-    if (this.#buffer.length === 0) this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    return this.#buffer;
-  }
-
   // --- The request.
 
   start(call: Http1Call): void {
@@ -124,87 +105,43 @@ export class Http1Connection implements Timed {
     call.connection = this;
     this.#state = HEAD;
     this.#interims = 0;
-    this.#flows = false;
+    this.buffer.flows = false;
     this.#served++;
-    this.requestBegun = false;
     const { exchange } = call;
     exchange.sentAtMs = performance.now();
     const length = call.requestLength;
-    this.#head = requestText(exchange, call.server, length);
-    if (length === 0) {
-      this.socket.write(this.#head, "latin1");
-      this.#head = "";
-      this.requestBegun = true;
-      this.#sent();
-      return;
-    }
-    this.#requestDone = false;
+    this.#request.begin(requestText(exchange, call.server, length), length < 0);
+    if (length === 0) return this.#endRequest(undefined);
     this.limitAtMs = Number.POSITIVE_INFINITY;
     pumpBody(call);
-    if (this.#head !== "") this.pool.transport.holdHead(this);
+    if (this.#request.isHeld) this.pool.transport.holdHead(this);
   }
 
   /** The end of the loop turn: a body that has not begun does not hold the head back any longer. */
   releaseHead(): void {
-    if (this.#head === "" || this.#state === CLOSED) return;
-    this.socket.write(this.#head, "latin1");
-    this.#head = "";
-    this.requestBegun = true;
+    if (this.#state !== CLOSED) this.#request.release();
   }
 
   sendBody(chunk: Buffer): boolean {
-    if (this.#requestDone || this.#state === CLOSED || chunk.length === 0) return true;
-    const { socket } = this;
-    const { scratch } = this.pool.transport;
-    const chunked = this.#call!.requestLength < 0;
-    this.requestBegun = true;
-    const head = this.#head;
-    this.#head = "";
-    if (this.pool.server.spec.scheme === "https") {
-      const start = chunked ? `${head}${chunk.length.toString(16)}\r\n` : head;
-      if (writeCopied(socket, start, chunk, chunked ? "\r\n" : "", this.#drained)) return true;
-      this.#limitIn(this.pool.transport.idleReadMs);
-      return false;
-    }
-    if (scratch.fits(head.length + chunk.length + 32)) {
-      if (head !== "") scratch.text(head);
-      if (chunked) scratch.text(`${chunk.length.toString(16)}\r\n`);
-      scratch.chunk(chunk);
-      if (chunked) scratch.text("\r\n");
-      scratch.write(socket);
-    } else {
-      socket.cork();
-      if (head !== "") socket.write(head, "latin1");
-      if (chunked) socket.write(`${chunk.length.toString(16)}\r\n`, "latin1");
-      socket.write(chunk);
-      if (chunked) socket.write("\r\n", "latin1");
-      socket.uncork();
-    }
-    if (socket.writableLength === 0) return true;
+    if (this.#request.done || this.#state === CLOSED || chunk.length === 0) return true;
+    if (this.#request.write(chunk)) return true;
     this.#limitIn(this.pool.transport.idleReadMs);
-    socket.write(EMPTY, this.#drained);
     return false;
   }
 
   #onDrained(): void {
     const call = this.#call;
-    if (call === undefined || this.#requestDone || this.#state === CLOSED) return;
+    if (call === undefined || this.#request.done || this.#state === CLOSED) return;
     this.limitAtMs = Number.POSITIVE_INFINITY;
     call.exchange.requestBody.resume();
   }
 
   endBody(trailers: string[] | undefined): void {
-    if (this.#requestDone || this.#state === CLOSED) return;
-    if (this.#call!.requestLength < 0) {
-      this.socket.write(this.#head + lastChunk(trailers), "latin1");
-      this.#head = "";
-      this.requestBegun = true;
-    } else this.releaseHead();
-    this.#sent();
+    if (!this.#request.done && this.#state !== CLOSED) this.#endRequest(trailers);
   }
 
-  #sent(): void {
-    this.#requestDone = true;
+  #endRequest(trailers: string[] | undefined): void {
+    this.#request.end(trailers);
     if (this.#state === HEAD) this.#limitIn(this.pool.transport.headerMs);
   }
 
@@ -324,7 +261,7 @@ export class Http1Connection implements Timed {
 
   /** What the sink kept of the body has left, and more may flow. */
   resume(): void {
-    this.#flows = true;
+    this.buffer.flows = true;
     this.readOn();
   }
 
@@ -365,7 +302,7 @@ export class Http1Connection implements Timed {
     }
     if (end > from) {
       if (sink.data(from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end)))
-        this.#flows = true;
+        this.buffer.flows = true;
       else this.#stall();
     }
     if (this.#state !== BODY_LENGTH || this.#left > 0)
@@ -387,7 +324,7 @@ export class Http1Connection implements Timed {
           this.#rest = bytes.subarray(at);
           return false;
         }
-        this.#flows = true;
+        this.buffer.flows = true;
         if (this.#call !== call || this.#state === CLOSED) return false;
       } else if (found === END) {
         if (at < bytes.length) this.#reply!.keepAlive = false;
@@ -403,8 +340,7 @@ export class Http1Connection implements Timed {
   /** The sink keeps the bytes, so the next read needs another buffer; until it is drained nothing is read. */
   #stall(): void {
     this.#waiting = true;
-    this.#firstBuffer = EMPTY;
-    this.#buffer = EMPTY;
+    this.buffer.giveAway();
     this.limitAtMs = Number.POSITIVE_INFINITY;
   }
 
@@ -413,11 +349,11 @@ export class Http1Connection implements Timed {
     const sink = call.sink!;
     const reusable =
       this.#reply!.keepAlive &&
-      this.#requestDone &&
+      this.#request.done &&
       this.#rest.length === 0 &&
       !this.#serverEnded &&
       !mayBeMisread(call);
-    const complete = this.#requestDone;
+    const complete = this.#request.done;
     this.#call = undefined;
     this.#reply = undefined;
     this.#chunks = undefined;
@@ -466,7 +402,7 @@ export class Http1Connection implements Timed {
         this.destroy();
         return;
       case HEAD:
-        this.#lose(FAULTS["upstream-timeout"], this.#requestDone ? "no reply in time" : "request not read");
+        this.#lose(FAULTS["upstream-timeout"], this.#request.done ? "no reply in time" : "request not read");
         return;
       default:
         this.#lose(FAULTS["upstream-stalled"], "no bytes in time");
@@ -480,7 +416,7 @@ export class Http1Connection implements Timed {
     const replied =
       this.#state === BODY_CHUNKED || this.#state === BODY_LENGTH || this.#state === BODY_TO_CLOSE;
     const reused = this.#served > 1;
-    const begun = this.requestBegun;
+    const { begun } = this.#request;
     const connecting = this.#state === CONNECTING;
     this.destroy();
     if (call === undefined || call.settled) return;
