@@ -227,7 +227,11 @@ test("a collector that never answers makes nobody wait, and only so much wait fo
   const told: string[] = [];
   const log = { warn: (_: unknown, message: string) => void told.push(message) } as unknown as Logger;
   let asked = 0;
-  const sender = { send: () => (asked++, new Promise<void>(() => {})), close() {} };
+  const send = () => {
+    asked++;
+    return new Promise<void>(() => {});
+  };
+  const sender = { send, close() {} };
   const exporter = new OtlpExporter(sender, "logs", log);
   for (let i = 0; i < 1000; i++) exporter.export(() => ({}), 10);
   assert.equal(asked, 1);
