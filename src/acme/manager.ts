@@ -156,6 +156,12 @@ export class Acme {
     return true;
   }
 
+  /** The same for every name that failed; gives how many these are. */
+  retryFailed(): number {
+    const failed = [...this.#tickets].filter(({ failure }) => failure !== undefined);
+    return failed.filter(({ resolver, names }) => this.retry(resolver, names[0]!)).length;
+  }
+
   // --- Work ---
 
   async #loop(): Promise<void> {

@@ -150,9 +150,11 @@ export class Waybill {
     return this.#threads.ports;
   }
 
-  /** Reads what providers read from files again: SIGHUP. */
+  /** Reads what providers read from files again, and tries the certificates that failed: SIGHUP. */
   reload(): void {
     for (const provider of this.#providers) provider.reload();
+    const tried = this.#certificates?.acme.retryFailed() ?? 0;
+    if (tried > 0) this.#around.log.info({ certificates: tried }, "certificates that failed are tried again");
   }
 
   reopenLogs(): void {

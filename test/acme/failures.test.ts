@@ -308,6 +308,20 @@ test("a try that is asked for while one is under way follows it, should that fai
   assert.equal(acme.retry("le", "nobody.example.com"), false);
 });
 
+test("every name that failed is tried at once when a person asks, and no other", async (t) => {
+  const ca = await new FakeCa().listen(t);
+  let isDown = true;
+  ca.validate = async () => (isDown ? "unauthorized" : undefined);
+  const options = resolverOptions({ caServer: ca.directory, storage: scratch(t) });
+  const { acme, certificates } = await startAcme(t, { le: options });
+  acme.want([want("a.example.com"), want("b.example.com")]);
+  await until(() => acme.counts.get("le")?.failed === 2);
+  isDown = false;
+  await until(() => acme.retryFailed() === 2);
+  await until(() => certificates().length === 2);
+  assert.equal(acme.retryFailed(), 0);
+});
+
 test("AC-23 an order that comes to nothing gives its place in the domain's budget to one that waits", async (t) => {
   const { acme, ca, clock, state } = await begin(t);
   const { promise: decided, resolve: decide } = Promise.withResolvers<void>();
