@@ -65,7 +65,8 @@ export class DataPlane {
       tracer,
       send: (texts) => send({ kind: "access-log", texts }),
     });
-    this.#gateway = new HttpGateway(NO_ROUTES, this.#observer, this.#limits);
+    const { retryBudget } = settings.global;
+    this.#gateway = new HttpGateway(NO_ROUTES, this.#observer, this.#limits, retryBudget);
     this.#state = {
       terminating: false,
       terminatingStatus: settings.ping?.terminatingStatusCode ?? 503,

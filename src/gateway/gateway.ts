@@ -32,11 +32,11 @@ export class HttpGateway implements Gateway {
   /** Requests under way, tunnels included. */
   active: number;
 
-  constructor(table: RouteTable, observer: Observer, limits: TimeLimits) {
+  constructor(table: RouteTable, observer: Observer, limits: TimeLimits, retryBudget = 20) {
     this.table = table;
     this.observer = observer;
     this.limits = limits;
-    this.retries = new RetryBudget();
+    this.retries = new RetryBudget(retryBudget);
     this.active = 0;
   }
 

@@ -3,23 +3,24 @@ import type { Exchange } from "../model/exchange.ts";
 import type { RetryPolicy } from "../model/middleware.ts";
 import { hooksAt } from "./hooks.ts";
 
-const SHARE = 0.2;
 const SAVED_MAX = 100;
 const SAVED_AT_FIRST = 10;
 
 /**
- * Retries may be a fifth of the requests, so that a failing application is not buried under repetitions. Tries that
+ * Retries may be a share of the requests, so that a failing application is not buried under repetitions. Tries that
  * reached no application (refused connections, stale ones) are not counted.
  */
 export class RetryBudget {
+  readonly #share: number;
   #saved: number;
 
-  constructor() {
-    this.#saved = SAVED_AT_FIRST;
+  constructor(percent: number) {
+    this.#share = percent / 100;
+    this.#saved = percent === 0 ? 0 : SAVED_AT_FIRST;
   }
 
   earn(): void {
-    if (this.#saved < SAVED_MAX) this.#saved += SHARE;
+    if (this.#saved < SAVED_MAX) this.#saved += this.#share;
   }
 
   spend(): boolean {

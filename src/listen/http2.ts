@@ -56,10 +56,10 @@ export const HTTP2_PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 export function sessionOptions(settings: EntryPointSettings): ServerSessionOptions {
   const { http2, http } = settings;
   return {
-    maxSessionMemory: 10,
+    maxSessionMemory: Math.max(1, http2.maxSessionMemory),
     maxHeaderListPairs: http2.maxHeaderPairs,
-    maxSettings: 32,
-    maxOutstandingPings: 10,
+    maxSettings: Math.max(1, http2.maxSettings),
+    maxOutstandingPings: Math.max(1, http2.maxOutstandingPings),
     maxSessionInvalidFrames: 100,
     maxSessionRejectedStreams: 200,
     maxSendHeaderBlockLength: 256 * 1024,

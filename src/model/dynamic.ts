@@ -306,6 +306,12 @@ export const transportOptions = {
     default: "0",
     added: true,
   }),
+  maxResponseHeaderBytes: size({
+    doc: "Largest head of a reply; a larger one is a 502.",
+    default: "64KiB",
+    added: true,
+  }),
+  maxResponseHeaders: count({ doc: "Most header lines of a reply.", default: "200", added: true }),
   forwardingTimeouts: group({
     dialTimeout: duration({ doc: "Longest wait for a connection; 0 for no limit.", default: "5s" }),
     responseHeaderTimeout: duration({

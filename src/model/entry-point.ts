@@ -183,6 +183,17 @@ const http2 = group({
     default: "33",
     added: true,
   }),
+  maxSessionMemory: count({
+    doc: "Megabytes that the HTTP/2 library may keep for one connection, at least 1.",
+    default: "10",
+    added: true,
+  }),
+  maxSettings: count({ doc: "Entries of one SETTINGS frame, at least 1.", default: "32", added: true }),
+  maxOutstandingPings: count({
+    doc: "Pings of ours on one connection that may wait for their answer, at least 1.",
+    default: "10",
+    added: true,
+  }),
   idleTimeout: duration({ doc: "How long an HTTP/2 connection may be idle.", default: "180s", added: true }),
 });
 

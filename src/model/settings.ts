@@ -5,6 +5,7 @@ import {
   duration,
   float,
   headerName,
+  percent,
   size,
   statusCode,
   statusRange,
@@ -608,6 +609,11 @@ export const settingsOptions = {
     notAppendXForwardedFor: bool({
       doc: "Do not add the client's address to X-Forwarded-For, whichever the entry point.",
       default: "false",
+    }),
+    retryBudget: percent({
+      doc: "Share of the requests that may be sent a second time after a server has had them; tries that reached no server do not count.",
+      default: "20",
+      added: true,
     }),
     checkNewVersion: bool({
       doc: "Look for new versions.",

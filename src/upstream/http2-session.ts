@@ -25,13 +25,15 @@ const WINDOWS: readonly { readonly streams: number; readonly bytes: number }[] =
 ];
 const CONNECTION_WINDOW = 1024 * 1024;
 
+/** Room for `:status` and for a few fields too many, so that it is us who say why the reply is refused. */
+const BESIDE_HEADERS = 56;
+
 const SESSION_OPTIONS = {
   maxSessionMemory: 50,
-  maxHeaderListPairs: 256,
   maxReservedRemoteStreams: 0,
   strictSingleValueFields: false,
   maxSendHeaderBlockLength: 256 * 1024,
-  settings: { enablePush: false, maxHeaderListSize: 64 * 1024 },
+  settings: { enablePush: false },
 };
 
 const CONNECTING = 0;
@@ -144,9 +146,15 @@ export class Http2Session implements Timed {
       return;
     }
     while (this.#waiting.length > WINDOWS[this.#window]!.streams) this.#window++;
+    const { headersMax, headBytesMax } = this.#pool.transport.headLimits;
     const session = connectHttp2(secure ? "https://server" : "http://server", {
       ...SESSION_OPTIONS,
-      settings: { ...SESSION_OPTIONS.settings, initialWindowSize: this.windowBytes },
+      maxHeaderListPairs: headersMax + BESIDE_HEADERS,
+      settings: {
+        ...SESSION_OPTIONS.settings,
+        maxHeaderListSize: headBytesMax,
+        initialWindowSize: this.windowBytes,
+      },
       createConnection: () => this.#socket,
     });
     this.#session = session;

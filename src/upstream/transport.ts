@@ -53,7 +53,11 @@ export class Transport {
     this.limits = limits;
     this.tls = tls;
     this.scratch = new Scratch();
-    this.headLimits = { lineBytesMax: 8 * 1024, headBytesMax: 64 * 1024, headersMax: 200 };
+    this.headLimits = {
+      lineBytesMax: options.maxResponseHeaderBytes,
+      headBytesMax: options.maxResponseHeaderBytes,
+      headersMax: options.maxResponseHeaders,
+    };
     this.connectMs = timeouts.dialTimeout;
     this.headerMs = timeouts.responseHeaderTimeout;
     this.keepMs = timeouts.idleConnTimeout;

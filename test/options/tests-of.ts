@@ -24,12 +24,18 @@ const TESTS: readonly (readonly [path: string, ...tests: string[]])[] = [
   ["accessLog", "test/observe/", "test/options/pages.test.ts"],
   ["metrics", "test/options/telemetry.test.ts", "test/observe/", "test/options/pages.test.ts"],
   ["tracing", "test/options/telemetry.test.ts", "test/observe/"],
-  ["serversTransport", "test/options/transports.test.ts", "test/upstream/"],
+  [
+    "serversTransport",
+    "test/options/transports.test.ts",
+    "test/upstream/",
+    "test/listen/limits-effect.test.ts",
+  ],
   ["user", "test/control/privileges.test.ts"],
   ["threads", "test/e2e/threads.test.ts"],
   ["secrets", "test/options/providers.test.ts"],
   ["core", "test/options/providers.test.ts"],
   ["global", "test/options/entry-points.test.ts"],
+  ["global.retryBudget", "test/listen/limits-effect.test.ts"],
   ["http.routers.<name>", "test/options/routers.test.ts"],
   ["http.routers.<name>.parentRefs", "test/e2e/children.test.ts"],
   [
@@ -39,7 +45,12 @@ const TESTS: readonly (readonly [path: string, ...tests: string[]])[] = [
     "test/control/probe.test.ts",
     "test/e2e/run.test.ts",
   ],
-  ["http.serversTransports.<name>", "test/options/transports.test.ts", "test/upstream/"],
+  [
+    "http.serversTransports.<name>",
+    "test/options/transports.test.ts",
+    "test/upstream/",
+    "test/listen/limits-effect.test.ts",
+  ],
   ["tls", "test/tls/", "test/options/tls.test.ts"],
 ];
 
