@@ -8,8 +8,8 @@ const KEPT_SHARE = 0.75;
 /**
  * The memory that HTTP/2 streams hold together, in one thread. Each stream and each connection has a limit of its own,
  * but a client may open many of both and read from none. Passing bytes are added up roughly; only when that comes to
- * the limit are those that really wait counted. If they are too many, the connection that holds most loses the
- * streams that have waited longest.
+ * the limit are those that really wait counted. If they are too many, the connection that holds most loses streams on
+ * which nothing has moved for long.
  */
 export class Http2Backlog {
   readonly #bytesMax: number;
@@ -50,6 +50,7 @@ export class Http2Backlog {
         bytes -= connection.shed(bytes - this.#bytesMax * KEPT_SHARE);
       }
     }
-    this.#bytes = bytes;
+    // What may not go yet is not counted again at every chunk.
+    this.#bytes = Math.min(bytes, this.#bytesMax * KEPT_SHARE);
   }
 }

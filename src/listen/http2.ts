@@ -45,6 +45,10 @@ const LAST_STREAM_MAX = 2 ** 31 - 1;
 const CONNECTION_BUFFER_MAX = 1024 * 1024;
 /** RFC 9113 §6.9.2. */
 const WINDOW_DEFAULT = 65_535;
+/** A window that no browser and no library begins with: who does wants us to keep replies for it. */
+const TINY_WINDOW = 16 * 1024;
+/** How long nothing may move on a stream that asks for no such thing, when memory is short. */
+const PATIENCE_MS = 30_000;
 const DRAIN_RTT_MAX_MS = 1000;
 /** H2-09. How often a connection that is going away is asked whether anybody is still there. */
 const LEAVING_LOOK_MS = 2500;
@@ -228,10 +232,17 @@ export class Http2Connection implements Timed {
     return bytes;
   }
 
-  /** Ends the streams that have waited longest, until as many bytes are free. Gives how many are. */
+  /**
+   * Ends streams on which nothing has moved for long, those that have waited longest first, until as many bytes are
+   * free. Gives how many are. Slow is not hostile: what moves at all is never ended.
+   */
   shed(bytes: number): number {
     let freed = 0;
-    const waiting = [...this.#streams].filter((client) => client.held() > 0);
+    const patienceMs = this.windowAtFirst < TINY_WINDOW ? 0 : PATIENCE_MS;
+    const sinceMs = this.site.limits.nowMs - patienceMs;
+    const waiting = [...this.#streams].filter(
+      (client) => client.waitsSinceMs <= sinceMs && client.held() > 0,
+    );
     waiting.sort((a, b) => a.waitsSinceMs - b.waitsSinceMs);
     for (const client of waiting) {
       if (freed >= bytes) break;

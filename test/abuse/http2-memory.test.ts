@@ -192,6 +192,16 @@ test("H2-05 40 clients of HTTP/1.1 that take nothing of huge replies of an HTTP/
   assert.ok(megabytes - before.megabytes <= MEGABYTES_MAX, `${megabytes - before.megabytes} MB more`);
 });
 
+test("H2-05 2,000 streams of ordinary clients that are slow are not cut off, whatever they hold together", async () => {
+  const plane = await PlaneProcess.start("http");
+  const clients = await begin(plane.port, 65_535, asking);
+  await until(() => heads(clients) === CONNECTIONS * STREAMS);
+  await sleep(1000);
+  const { active, ended } = await plane.ask();
+  assert.equal(active, CONNECTIONS * STREAMS);
+  assert.deepEqual(ended, []);
+});
+
 test("H2-05 a client that takes its replies slowly is not cut off", async () => {
   const plane = await PlaneProcess.start("h2c");
   const client = await RawClient.open(plane.port, setting(4, 1000));

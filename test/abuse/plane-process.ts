@@ -1,9 +1,14 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Plane, TestServer } from "../gateway/plane.ts";
 
 /**
  * A data plane in a process of its own, so that its memory can be told from the test's: argument 2 is the server's
- * port, 3 its scheme. Says its port, and its resident memory in megabytes whenever it is asked.
+ * port, 3 its scheme. Says its port, and its resident memory in megabytes whenever it is asked,
+ * after the garbage is collected: when that happens by itself is not in anybody's hands.
  */
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 const [, , port, scheme] = process.argv;
 const server = new TestServer(Number(port), { scheme: scheme === "h2c" ? "h2c" : "http" });
 const plane = await new Plane({
@@ -14,6 +19,7 @@ process.on("message", () => {
   const ended = plane.done.map(({ fault }) => fault?.code ?? "fine");
   // Nobody keeps exchanges in earnest.
   plane.done.length = 0;
+  collectGarbage();
   process.send!({ megabytes: process.memoryUsage.rss() / 1024 / 1024, active: plane.gateway.active, ended });
 });
 process.on("disconnect", () => process.exit());
