@@ -58,11 +58,7 @@ export class Http1Call implements UpstreamCall, BodySink, BodySource, Timed {
   }
 
   fail(fault: Fault): void {
-    const connection = this.connection;
-    if (connection === undefined) return;
-    const sent = connection.requestBegun;
-    connection.destroy();
-    this.failed(fault, "request body", false, sent);
+    this.connection?.requestCut(fault);
   }
 
   // --- The reply's body comes from the server.

@@ -65,11 +65,6 @@ export class Http1Connection implements Timed {
     call.connection = this;
   }
 
-  /** Some byte of the present request has been written. */
-  get requestBegun(): boolean {
-    return this.#request.begun;
-  }
-
   get isConnecting(): boolean {
     return this.#state === CONNECTING;
   }
@@ -138,6 +133,11 @@ export class Http1Connection implements Timed {
 
   endBody(trailers: string[] | undefined): void {
     if (!this.#request.done && this.#state !== CLOSED) this.#endRequest(trailers);
+  }
+
+  /** The server must not take what it has of the body for the whole. A reply that has begun is cut too. */
+  requestCut(fault: Fault): void {
+    this.#lose(fault, "request body");
   }
 
   #endRequest(trailers: string[] | undefined): void {

@@ -210,10 +210,12 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.#stream!.sendTrailers(headerBlock(this.#requestTrailers ?? [], isForbidden));
   }
 
-  /** The client's body broke off: the server must not take what it has for the whole. */
+  /** The client's body broke off: the server must not take what it has for the whole. A reply that has begun is cut too. */
   fail(fault: Fault): void {
+    if (this.#over) return;
     this.#reset();
-    this.failed(fault, "request body", false, true);
+    if (this.#replied) this.#lose(fault);
+    else this.failed(fault, "request body", false, true);
   }
 
   // --- The reply.
