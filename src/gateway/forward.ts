@@ -125,8 +125,10 @@ class Forwarding implements UpstreamEvents, UpstreamCall {
     exchange.server = picked.spec.url;
     exchange.sentAuthority = leaf.passHostHeader ? exchange.authority : authorityOf(picked);
     this.#settled = false;
+    const attempt = exchange.attempts;
     const call = leaf.upstream!.send(exchange, picked, this);
-    if (!this.#settled) this.#call = call;
+    // It may have failed already, and the next one may be under way.
+    if (!this.#settled && exchange.attempts === attempt) this.#call = call;
   }
 
   // --- What the upstream says.
