@@ -55,7 +55,8 @@ class Tunnel implements ByteTaker, Timed {
     client.on("drain", () => server.resume());
     server.on("drain", () => client.resume());
     server.on("end", () => client.end());
-    client.on("end", () => server.end());
+    if (client.readableEnded) server.end();
+    else client.on("end", () => server.end());
     for (const stream of [client, server]) {
       stream.on("error", () => this.#close());
       stream.on("close", () => this.#closed());

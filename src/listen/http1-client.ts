@@ -215,6 +215,7 @@ export class Http1Client implements Client, BodySink, Timed {
     if (readTimeout > 0 && this.#body !== undefined)
       this.#deadlineMs = Math.min(this.#deadlineMs, now + readTimeout);
     this.#limit(this.#body === undefined ? 0 : bodyIdleTimeout);
+    this.#limitSilence();
   }
 
   #limit(ms: number): void {
@@ -274,6 +275,7 @@ export class Http1Client implements Client, BodySink, Timed {
     if (this.#held.length > 0) this.#pause();
     if (this.#ended) return this.#next();
     this.limitAtMs = this.#deadlineMs;
+    this.#limitSilence();
   }
 
   #bodyBroken(body: RequestBody, fault: Fault): void {
@@ -329,9 +331,14 @@ export class Http1Client implements Client, BodySink, Timed {
     if (this.#reply.isHeld) this.#owner.holdHead(this);
   }
 
-  /** SL-10. A client that has closed its half, or is not read, may have gone: its reply must not be silent for ever. */
+  /**
+   * SL-10. A client that has closed its half, or is not read, may have gone: its reply must not be silent for ever. One
+   * that has closed its half is not waited for without end before its reply begins either: nobody would ever see it go.
+   */
   #limitSilence(): void {
-    if (!this.#reply.begun || this.#ended || !(this.#clientEnded || this.#paused)) return;
+    const { begun } = this.#reply;
+    if (this.#ended || !(this.#clientEnded || (begun && this.#paused))) return;
+    if (!begun && this.#body !== undefined) return;
     this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
   }
 
