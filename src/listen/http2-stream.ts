@@ -43,6 +43,11 @@ function onEnd(this: ServerHttp2Stream): void {
   (this as OwnedStream).owner?.bodyEnded();
 }
 
+/** A reset "without error": while the stream is paused Node would wait for somebody to read the rest. */
+function onAborted(this: ServerHttp2Stream): void {
+  this.destroy();
+}
+
 function onTrailers(this: ServerHttp2Stream, _headers: unknown, _flags: number, raw: string[]): void {
   (this as OwnedStream).owner?.gotTrailers(raw);
 }
@@ -153,7 +158,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
 
   flow(sink: BodySink): void {
     const { stream } = this;
-    if (stream.destroyed) {
+    if (stream.destroyed || stream.closed) {
       sink.fail(FAULTS["client-gone"]);
       return;
     }
@@ -163,6 +168,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#limitBody();
     stream.on("end", onEnd);
     stream.on("data", onData);
+    stream.on("aborted", onAborted);
   }
 
   bodyData(chunk: Buffer): void {
@@ -228,7 +234,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   // --- The reply.
 
   inform(_exchange: Exchange, status: number, headers: Headers): void {
-    if (this.stream.destroyed || this.stream.headersSent) return;
+    if (this.stream.destroyed || this.stream.closed || this.stream.headersSent) return;
     this.stream.additionalHeaders({ ...headerBlock(headers, isForbidden), ":status": status });
   }
 
@@ -348,7 +354,9 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#deadlineMs = NEVER;
     this.limitAtMs = NEVER;
     exchange.status = 200;
-    this.stream.respond(replyHead(exchange, -1));
+    // One that the client has reset closes in a moment, and the tunnel sees that.
+    if (this.stream.closed) this.stream.destroy();
+    if (!this.stream.destroyed) this.stream.respond(replyHead(exchange, -1));
     return this.stream;
   }
 
