@@ -31,6 +31,10 @@ const WITH_TRAILERS = { waitForTrailers: true } as const;
 /** Node's stream, by which the listeners, made once for all streams, find ours. */
 type OwnedStream = ServerHttp2Stream & { owner: Http2Stream | undefined };
 
+function onFinish(this: ServerHttp2Stream): void {
+  (this as OwnedStream).owner?.finished();
+}
+
 function onClose(this: ServerHttp2Stream): void {
   (this as OwnedStream).owner?.closed();
 }
@@ -322,7 +326,16 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
 
   /** The rest of a request that was answered early is not wanted (RFC 9113 §8.1). */
   #endStream(): void {
-    if (!this.#bodyDone && !this.stream.destroyed) this.stream.close(NGHTTP2_NO_ERROR);
+    const { stream } = this;
+    if (this.#bodyDone || stream.destroyed) return;
+    // Closed with bytes that still wait, and then given up, a stream would be reset no more: Node forgets it, nghttp2
+    // does not, and asks for its bytes for ever, in a loop that holds the thread.
+    if (stream.writableFinished) stream.close(NGHTTP2_NO_ERROR);
+    else stream.once("finish", onFinish);
+  }
+
+  finished(): void {
+    this.#endStream();
   }
 
   fail(fault: Fault): void {

@@ -180,8 +180,9 @@ export class Http2Connection implements Timed {
     this.site.gateway.refused(this.info, fault, head.detail);
     const { status, headers, body } = errorReply(fault, head.headers);
     stream.respond([":status", String(status), ...headers]);
+    // Not before: see `#endStream` of our streams.
+    stream.once("finish", () => stream.close(NGHTTP2_NO_ERROR));
     stream.end(head.method === "HEAD" ? undefined : body);
-    stream.close(NGHTTP2_NO_ERROR);
   }
 
   #isOld(): boolean {

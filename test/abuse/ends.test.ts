@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { after, test } from "node:test";
@@ -183,4 +184,19 @@ async function resetWithoutError(
   await eventually(() => assert.equal(port.record.done.length, before + 1), 5);
   assert.equal(port.record.done.at(-1), exchange);
   client.close();
+}
+
+for (const [what, mode] of [
+  ["its client's window opens", "window"],
+  ["its client goes", "end"],
+] as const) {
+  // In a process of its own: Node would stay in a loop that nothing ends, and take memory all the while.
+  test(`H2-05 a reply to half a request that was given up holds no thread when ${what}`, async () => {
+    const child = spawn(process.execPath, [`${import.meta.dirname}/early-replies.ts`, mode], {
+      stdio: "ignore",
+      timeout: 20_000,
+      killSignal: "SIGKILL",
+    });
+    assert.deepEqual(await once(child, "exit"), [0, null]);
+  });
 }
