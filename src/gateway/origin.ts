@@ -1,7 +1,7 @@
-import type { BodySink, BodySource } from "../model/body.ts";
+import type { BodySource } from "../model/body.ts";
 import type { Exchange } from "../model/exchange.ts";
-import type { Fault } from "../model/fault.ts";
 import { getHeader } from "../model/headers.ts";
+import { PassingBody } from "../model/passing-body.ts";
 
 /** A call whose reply says in its trailers whether it succeeded. */
 export function isGrpc({ method, headers }: Exchange): boolean {
@@ -19,42 +19,21 @@ export function watchOrigin(exchange: Exchange, body: BodySource): BodySource {
 }
 
 /** A body of unknown length, watched on its way. */
-class WatchedBody implements BodySource, BodySink {
-  readonly length = -1;
+class WatchedBody extends PassingBody {
   readonly #exchange: Exchange;
-  readonly #source: BodySource;
-  #sink: BodySink | undefined;
 
   constructor(exchange: Exchange, source: BodySource) {
+    super(source, -1);
     this.#exchange = exchange;
-    this.#source = source;
-    this.#sink = undefined;
   }
 
-  flow(sink: BodySink): void {
-    this.#sink = sink;
-    this.#source.flow(this);
-  }
-
-  resume(): void {
-    this.#source.resume();
-  }
-
-  cancel(): void {
-    this.#source.cancel();
-  }
-
-  data(chunk: Buffer): boolean {
+  override data(chunk: Buffer): boolean {
     this.#exchange.originBytes += chunk.length;
-    return this.#sink!.data(chunk);
+    return super.data(chunk);
   }
 
-  end(trailers: string[] | undefined): void {
+  override end(trailers: string[] | undefined): void {
     this.#exchange.originTrailers = trailers;
-    this.#sink!.end(trailers);
-  }
-
-  fail(fault: Fault): void {
-    this.#sink!.fail(fault);
+    super.end(trailers);
   }
 }

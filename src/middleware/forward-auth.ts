@@ -1,6 +1,6 @@
 import { cookieName } from "../lib/cookies.ts";
 import { compileGoRegexp, type GoRegexp } from "../lib/go-regexp.ts";
-import type { BodySink, BodySource } from "../model/body.ts";
+import type { BodySource } from "../model/body.ts";
 import { type Exchange, type Reply, reply } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import {
@@ -15,6 +15,7 @@ import {
 } from "../model/headers.ts";
 import { FetchFailure, type FetchReply, type FetchRequest, type Host } from "../model/host.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
+import { PassingBody } from "../model/passing-body.ts";
 import { bool, duration, size, text } from "../schema/kinds.ts";
 import { group, list, type Values } from "../schema/option.ts";
 
@@ -303,42 +304,16 @@ function withoutMatching(headers: Headers, regexp: GoRegexp): Headers {
 }
 
 /** A request's body whose trailers cannot bring back what was removed from the headers. */
-class CleanTrailers implements BodySource, BodySink {
-  readonly length: number;
-  readonly #source: BodySource;
+class CleanTrailers extends PassingBody {
   readonly #copies: Copies;
-  #sink: BodySink | undefined;
 
   constructor(source: BodySource, copies: Copies) {
-    this.length = source.length;
-    this.#source = source;
+    super(source, source.length);
     this.#copies = copies;
-    this.#sink = undefined;
   }
 
-  flow(sink: BodySink): void {
-    this.#sink = sink;
-    this.#source.flow(this);
-  }
-
-  resume(): void {
-    this.#source.resume();
-  }
-
-  cancel(): void {
-    this.#source.cancel();
-  }
-
-  data(chunk: Buffer): boolean {
-    return this.#sink!.data(chunk);
-  }
-
-  end(trailers: string[] | undefined): void {
+  override end(trailers: string[] | undefined): void {
     const kept = trailers?.filter((_, i) => !this.#copies.couldBe(trailers[i & ~1]!));
-    this.#sink!.end(kept?.length === 0 ? undefined : kept);
-  }
-
-  fail(fault: Fault): void {
-    this.#sink!.fail(fault);
+    super.end(kept?.length === 0 ? undefined : kept);
   }
 }

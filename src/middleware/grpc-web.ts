@@ -1,8 +1,9 @@
-import type { BodySink, BodySource } from "../model/body.ts";
+import type { BodySource } from "../model/body.ts";
 import { type Exchange, reply } from "../model/exchange.ts";
-import { FAULTS, type Fault } from "../model/fault.ts";
+import { FAULTS } from "../model/fault.ts";
 import { getHeader, hasToken, putHeader, removeHeader, setHeader } from "../model/headers.ts";
 import { middleware } from "../model/middleware.ts";
+import { PassingBody } from "../model/passing-body.ts";
 import { text } from "../schema/kinds.ts";
 import { list } from "../schema/option.ts";
 
@@ -94,59 +95,22 @@ function allow(headers: string[], origin: string): void {
   headers.push("Vary", "Origin");
 }
 
-/** The part that both directions have in common: the source's pace is the sink's. */
-abstract class PassingBody implements BodySource, BodySink {
-  readonly length = -1;
-  readonly #source: BodySource;
-  protected sink: BodySink | undefined;
-
-  constructor(source: BodySource) {
-    this.#source = source;
-    this.sink = undefined;
-  }
-
-  abstract data(chunk: Buffer): boolean;
-  abstract end(trailers: string[] | undefined): void;
-
-  flow(sink: BodySink): void {
-    this.sink = sink;
-    this.#source.flow(this);
-  }
-
-  resume(): void {
-    if (this.sink !== undefined) this.#source.resume();
-  }
-
-  cancel(): void {
-    this.sink = undefined;
-    this.#source.cancel();
-  }
-
-  fail(fault: Fault): void {
-    const sink = this.sink;
-    this.sink = undefined;
-    sink?.fail(fault);
-  }
-
-  protected refuse(): void {
-    const sink = this.sink;
-    this.cancel();
-    sink?.fail(FAULTS["bad-request"]);
-  }
-}
-
 /** Base64 of gRPC-Web's text form back to bytes. Parts may each end with their own padding. */
 class DecodedBody extends PassingBody {
   #left = "";
 
-  data(chunk: Buffer): boolean {
+  constructor(source: BodySource) {
+    super(source, -1);
+  }
+
+  override data(chunk: Buffer): boolean {
     if (this.sink === undefined) return true;
     const text = this.#left + chunk.toString("latin1").replace(/[\r\n]/g, "");
     const whole = text.length - (text.length % 4);
     this.#left = text.slice(whole);
     const groups = text.slice(0, whole);
     if (!/^(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)*$/.test(groups)) {
-      this.refuse();
+      this.#refuse();
       return true;
     }
     if (groups === "") return true;
@@ -154,11 +118,15 @@ class DecodedBody extends PassingBody {
     return this.sink.data(Buffer.concat(parts));
   }
 
-  end(): void {
-    if (this.#left !== "") return this.refuse();
-    const sink = this.sink;
-    this.sink = undefined;
-    sink?.end(undefined);
+  override end(): void {
+    if (this.#left !== "") this.#refuse();
+    else super.end(undefined);
+  }
+
+  #refuse(): void {
+    const { sink } = this;
+    this.cancel();
+    sink?.fail(FAULTS["bad-request"]);
   }
 }
 
@@ -169,20 +137,16 @@ class FramedBody extends PassingBody {
   readonly #isText: boolean;
 
   constructor(source: BodySource, isText: boolean) {
-    super(source);
+    super(source, -1);
     this.#isText = isText;
   }
 
-  data(chunk: Buffer): boolean {
-    if (this.sink === undefined) return true;
-    return this.sink.data(this.#encode(chunk));
+  override data(chunk: Buffer): boolean {
+    return super.data(this.#encode(chunk));
   }
 
-  end(trailers: string[] | undefined): void {
-    const sink = this.sink;
-    if (sink === undefined) return;
-    this.sink = undefined;
-    if (trailers === undefined || trailers.length === 0) return sink.end(undefined);
+  override end(trailers: string[] | undefined): void {
+    if (trailers === undefined || trailers.length === 0) return super.end(undefined);
     let lines = "";
     for (let i = 0; i < trailers.length; i += 2)
       lines += `${trailers[i]!.toLowerCase()}: ${trailers[i + 1]}\r\n`;
@@ -191,8 +155,8 @@ class FramedBody extends PassingBody {
     frame.writeUInt32BE(lines.length, 1);
     frame.write(lines, 5, "latin1");
     // A sink that is still busy with this chunk takes the end all the same.
-    sink.data(this.#encode(frame));
-    sink.end(undefined);
+    this.data(frame);
+    super.end(undefined);
   }
 
   #encode(chunk: Buffer): Buffer {
