@@ -1,3 +1,4 @@
+import type { IssuanceView } from "../model/certificate-view.ts";
 import type { CertificateSpec } from "../model/snapshot.ts";
 import { readName, registeredDomain } from "./names.ts";
 import { certificateFolder } from "./shelf.ts";
@@ -12,19 +13,10 @@ export interface Want {
   readonly owner: string;
 }
 
-export interface NameStatus {
-  readonly resolver: string;
-  readonly names: readonly string[];
-  readonly owners: readonly string[];
+/** What is shown of one, and the certificate itself. */
+export interface NameStatus extends IssuanceView {
   readonly state: TicketState;
-  /** A sentence for people; empty when all is well. */
-  readonly reason: string;
-  readonly failures: number;
-  /** Undefined when it is not waiting for anything. */
-  readonly nextTryAtMs: number | undefined;
   readonly certificate: CertificateSpec | undefined;
-  readonly issuer: string;
-  readonly renewAtMs: number | undefined;
 }
 
 /** One ticket for each certificate that is wanted, however many routers want it. */
