@@ -83,8 +83,8 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   #replying: boolean;
   #replied: boolean;
   #stalled: boolean;
-  /** When its reply, or its request, was last stopped. */
-  waitsSinceMs: number;
+  /** When a part of its request or of its reply last came. */
+  movedAtMs: number;
   #tunnelled: boolean;
   #trailersOut: readonly string[] | undefined;
   #waitsForTrailers: boolean;
@@ -107,11 +107,11 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#bodyDone = length === 0;
     this.#bodyFromMs = 0;
     this.#kept = 0;
+    this.movedAtMs = connection.site.limits.nowMs;
     this.#trailersIn = undefined;
     this.#replying = false;
     this.#replied = false;
     this.#stalled = false;
-    this.waitsSinceMs = 0;
     this.#tunnelled = false;
     this.#trailersOut = undefined;
     this.#waitsForTrailers = false;
@@ -178,6 +178,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   bodyData(chunk: Buffer): void {
     const exchange = this.exchange!;
     exchange.requestBytes += chunk.length;
+    this.movedAtMs = this.#connection.site.limits.nowMs;
     if (this.#bodySink === undefined) return;
     if (this.#bodySink.data(chunk)) this.#limitBody();
     else {
@@ -185,7 +186,6 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
       this.#limitTo(NEVER);
       const { limits, backlog, settings } = this.#connection.site;
       this.#bodyFromMs -= limits.nowMs;
-      this.waitsSinceMs = limits.nowMs;
       this.stream.pause();
       backlog.add(chunk.length + settings.http2.streamWindow);
     }
@@ -274,6 +274,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (stream.destroyed || stream.closed || chunk.length === 0) return true;
     this.exchange!.replyBytes += chunk.length;
     const { backlog, limits, settings } = this.#connection.site;
+    this.movedAtMs = limits.nowMs;
     const waiting = stream.writableLength + chunk.length;
     // What the client allows at first is all that can be told from here of its window.
     const isOpen = this.exchange!.replyBytes <= this.#connection.windowAtFirst;
@@ -288,7 +289,6 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     }
     stream.write(keepable(chunk), () => this.#drained());
     this.#stalled = true;
-    this.waitsSinceMs = limits.nowMs;
     const { writeStallTimeout } = settings.transport.respondingTimeouts;
     this.#limitTo(writeStallTimeout === 0 ? NEVER : limits.nowMs + writeStallTimeout);
     backlog.add(chunk.length + (this.exchange!.replyBody.aheadMax ?? 0));

@@ -241,10 +241,8 @@ export class Http2Connection implements Timed {
     let freed = 0;
     const patienceMs = this.windowAtFirst < TINY_WINDOW ? 0 : PATIENCE_MS;
     const sinceMs = this.site.limits.nowMs - patienceMs;
-    const waiting = [...this.#streams].filter(
-      (client) => client.waitsSinceMs <= sinceMs && client.held() > 0,
-    );
-    waiting.sort((a, b) => a.waitsSinceMs - b.waitsSinceMs);
+    const waiting = [...this.#streams].filter((client) => client.movedAtMs <= sinceMs && client.held() > 0);
+    waiting.sort((a, b) => a.movedAtMs - b.movedAtMs);
     for (const client of waiting) {
       if (freed >= bytes) break;
       freed += client.held();
