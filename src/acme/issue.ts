@@ -105,11 +105,18 @@ async function newOrder(job: IssueJob, { ca }: IssueTools): Promise<Order> {
   try {
     return await ca.createOrder(request);
   } catch (error) {
-    const isReplaced =
-      error instanceof AcmeProblem && (error.type === "alreadyReplaced" || error.status === 409);
-    if (!isReplaced || job.replaces === undefined) throw error;
+    if (job.replaces === undefined || !mayBeForReplaces(error)) throw error;
     return ca.createOrder({ ...request, replaces: undefined });
   }
+}
+
+/** What CAs say of a certificate that was replaced already, or that they do not know (any more). */
+const ABOUT_REPLACES: readonly string[] = ["alreadyReplaced", "malformed", "notFound", "serverInternal"];
+
+// To say what is replaced is a courtesy (RFC 9773 section 5). It must never be why a renewal fails.
+function mayBeForReplaces(error: unknown): boolean {
+  if (!(error instanceof AcmeProblem) || error.retryAfterMs !== undefined) return false;
+  return ABOUT_REPLACES.includes(error.type) || error.status === 404 || error.status === 409;
 }
 
 /** Proves every name at once. All are tried even when one fails, so that the reason names every broken one. */

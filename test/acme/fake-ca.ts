@@ -122,6 +122,12 @@ export class FakeCa {
   ari: { start: number; end: number; retryAfter?: string } | undefined;
   /** Renewal information ids whose certificate has been replaced. */
   readonly replaced = new Set<string>();
+  /** The answer to an order that replaces one of those. */
+  refusesReplaced: Exclude<Trick, "hang" | undefined> = {
+    status: 409,
+    problem: "alreadyReplaced",
+    detail: "already replaced",
+  };
   /** What its clock says. */
   now: () => number;
   trick: (call: Call) => Trick = () => undefined;
@@ -226,8 +232,7 @@ export class FakeCa {
   #newOrder(payload: Record<string, unknown>, response: ServerResponse): void {
     const names = payload["identifiers"] as FakeOrder["names"];
     const replaces = payload["replaces"] as string | undefined;
-    if (replaces !== undefined && this.replaced.has(replaces))
-      return play(response, { status: 409, problem: "alreadyReplaced", detail: "already replaced" });
+    if (replaces !== undefined && this.replaced.has(replaces)) return play(response, this.refusesReplaced);
     this.orders.forEach((_, n) => void this.#show(n));
     const same = this.orders.findIndex(
       (order) =>

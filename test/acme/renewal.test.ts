@@ -127,19 +127,28 @@ test("AC-20 advice cannot put a renewal off beyond the last twentieth of a life"
   assert.ok(passed <= 7 * DAY_MS, `${passed / DAY_MS} days`);
 });
 
-test("AC-21 an order for a certificate that was replaced already is made without saying so", async (t) => {
-  const { clock, ca, acme, certificates } = await begin(t);
-  const now = clock.nowMs();
-  ca.ari = { start: now + 50 * DAY_MS, end: now + 51 * DAY_MS };
-  acme.want([want("a.example.com")]);
-  await clock.until(() => certificates().length === 1);
-  const first = certificates()[0]!;
-  ca.replaced.add(readCertificate(first.chain, first.key).ariId!);
-  await clock.pass(50 * DAY_MS, 6 * HOUR_MS);
-  await clock.until(() => certificates()[0]!.id !== first.id, HOUR_MS);
-  assert.equal(ca.orders[1]!.replaces, undefined);
-  assert.equal(acme.counts.get("le")!.failed, 0);
-});
+const REFUSALS = {
+  "was replaced already": { status: 409, problem: "alreadyReplaced" },
+  "the CA does not know": { status: 404, problem: "malformed" },
+  "the CA cannot find, and calls it its own fault": { status: 500, problem: "serverInternal" },
+};
+
+for (const [certificate, refusal] of Object.entries(REFUSALS)) {
+  test(`AC-21 an order for a certificate that ${certificate} is made without saying so`, async (t) => {
+    const { clock, ca, acme, certificates } = await begin(t);
+    const now = clock.nowMs();
+    ca.ari = { start: now + 50 * DAY_MS, end: now + 51 * DAY_MS };
+    ca.refusesReplaced = refusal;
+    acme.want([want("a.example.com")]);
+    await clock.until(() => certificates().length === 1);
+    const first = certificates()[0]!;
+    ca.replaced.add(readCertificate(first.chain, first.key).ariId!);
+    await clock.pass(50 * DAY_MS, 6 * HOUR_MS);
+    await clock.until(() => certificates()[0]!.id !== first.id, HOUR_MS);
+    assert.equal(ca.orders[1]!.replaces, undefined);
+    assert.equal(acme.counts.get("le")!.failed, 0);
+  });
+}
 
 test("AC-19 a clock that jumps 400 days makes no storm: the CA's own clock is believed", async (t) => {
   const { clock, ca, acme, certificates } = await begin(t);
