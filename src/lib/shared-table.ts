@@ -7,11 +7,17 @@ const WAYS = 8;
 const SEED_NONE = 0;
 const SEED_BEING_MADE = 1;
 const SEED_READY = 2;
+/** Words of the header. */
+const SEED = 0;
+const CLAIM_LOCK = 12;
+/** Of a millisecond each, at most. */
+const LOCK_TRIES = 50;
 
 /**
- * A map from texts to 64-bit numbers in memory that several threads share, without locks and of a fixed size. A slot
- * is a key of 64 bits, hashed with a seed that nobody outside knows, and a value that is changed by compare and swap.
- * Each key may live in one of eight slots; whose value is at most `freeAtMost` may be taken by another key.
+ * A map from texts to 64-bit numbers in memory that several threads share, of a fixed size. A slot is a key of 64
+ * bits, hashed with a seed that nobody outside knows, and a value that is changed by compare and swap; only a key that
+ * is new needs a lock, or two threads would give it a slot each. Each key may live in one of eight slots; whose value
+ * is at most `freeAtMost` may be taken by another key.
  */
 export class SharedTable {
   readonly #words: Int32Array;
@@ -44,13 +50,13 @@ export class SharedTable {
   }
 
   #makeSeed(): void {
-    if (Atomics.compareExchange(this.#words, 0, SEED_NONE, SEED_BEING_MADE) === SEED_NONE) {
+    if (Atomics.compareExchange(this.#words, SEED, SEED_NONE, SEED_BEING_MADE) === SEED_NONE) {
       const seed = randomFillSync(new Uint8Array(40));
       new Uint8Array(this.#words.buffer, 8, 40).set(seed);
-      Atomics.store(this.#words, 0, SEED_READY);
-      Atomics.notify(this.#words, 0);
+      Atomics.store(this.#words, SEED, SEED_READY);
+      Atomics.notify(this.#words, SEED);
     }
-    Atomics.wait(this.#words, 0, SEED_BEING_MADE, 1000);
+    Atomics.wait(this.#words, SEED, SEED_BEING_MADE, 1000);
   }
 
   /** The slot of the key, or -1. `owner` tells apart the users of one table. */
@@ -68,26 +74,41 @@ export class SharedTable {
   /** The slot of the key, taken from another key if need be; -1 if none of its slots is free. */
   claim(key: string, owner: number, freeAtMost: bigint, evict: boolean): number {
     const found = this.find(key, owner);
-    return found >= 0 ? found : this.#take(key, owner, freeAtMost, evict);
+    if (found >= 0) return found;
+    this.#lockClaims();
+    // Another thread may have claimed it since we looked.
+    const again = this.find(key, owner);
+    const slot = again >= 0 ? again : this.#take(key, owner, freeAtMost, evict);
+    this.#unlockClaims();
+    return slot;
   }
 
   #take(key: string, owner: number, freeAtMost: bigint, evict: boolean): number {
     const low = BigInt((hash32(key, this.#seedA ^ owner) | 1) >>> 0);
     const high = hash32(key, this.#seedB ^ owner);
-    const id = (BigInt(high) << 32n) | low;
     const first = this.#firstSlot(high);
-    for (let tries = 0; tries < WAYS; tries++) {
+    for (;;) {
       const least = this.#emptiest(first);
       const value = this.load(least);
       if (value > freeAtMost && !evict) return -1;
-      const previous = Atomics.load(this.#longs, least * 2);
-      if (previous === id) return least;
-      if (Atomics.compareExchange(this.#longs, least * 2, previous, id) !== previous) continue;
-      // What another key had used up must not count for this one, and the slot must not look the emptiest any more.
-      this.swap(least, value, freeAtMost);
+      // Before the key is there: what another key had used up must not count for this one.
+      if (!this.swap(least, value, freeAtMost)) continue;
+      Atomics.store(this.#longs, least * 2, (BigInt(high) << 32n) | low);
       return least;
     }
-    return -1;
+  }
+
+  // A thread that died over a claim keeps nobody for longer than this; who comes after it unlocks.
+  #lockClaims(): void {
+    for (let tries = 0; tries < LOCK_TRIES; tries++) {
+      if (Atomics.compareExchange(this.#words, CLAIM_LOCK, 0, 1) === 0) return;
+      Atomics.wait(this.#words, CLAIM_LOCK, 1, 1);
+    }
+  }
+
+  #unlockClaims(): void {
+    Atomics.store(this.#words, CLAIM_LOCK, 0);
+    Atomics.notify(this.#words, CLAIM_LOCK, 1);
   }
 
   #emptiest(first: number): number {

@@ -64,3 +64,35 @@ test("four threads that count one key together lose nothing", async () => {
   const shared = new SharedTable(memory, 1024);
   for (let i = 0; i < 5; i++) assert.equal(shared.load(shared.find(`key${i}`, 0)), 4000n);
 });
+
+test("four threads that bring the same new key at the same moment get one slot for it", async () => {
+  const rounds = 2000;
+  const tableBytes = SharedTable.bytesFor(1024);
+  const memory = new SharedArrayBuffer(tableBytes);
+  const gate = new SharedArrayBuffer(4 * rounds);
+  const source = `
+    import { parentPort, workerData } from "node:worker_threads";
+    const { SharedTable } = await import(workerData.module);
+    const table = new SharedTable(workerData.memory, 1024);
+    const gate = new Int32Array(workerData.gate);
+    const slots = [];
+    for (let i = 0; i < gate.length; i++) {
+      const arrived = Atomics.add(gate, i, 1) + 1;
+      if (arrived === 4) Atomics.notify(gate, i);
+      else for (let n = arrived; n < 4; n = Atomics.load(gate, i)) Atomics.wait(gate, i, n, 5);
+      const slot = table.claim("key" + i, 0, 0n, true);
+      for (;;) { const value = table.load(slot); if (table.swap(slot, value, value + 1n)) break; }
+      slots.push(slot);
+    }
+    parentPort.postMessage(slots);`;
+  const module = new URL("../../src/lib/shared-table.ts", import.meta.url).href;
+  const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+  const slots = await Promise.all(
+    Array.from({ length: 4 }, () => {
+      const worker = new Worker(url, { workerData: { memory, gate, module } });
+      return new Promise<number[]>((resolve, reject) => worker.on("message", resolve).on("error", reject));
+    }),
+  );
+  const shared = slots[0]!.filter((slot, i) => slots.every((of) => of[i] === slot));
+  assert.equal(shared.length, rounds);
+});
