@@ -1,6 +1,5 @@
 import { cookieName } from "../lib/cookies.ts";
 import { compileGoRegexp, type GoRegexp } from "../lib/go-regexp.ts";
-import type { BodySource } from "../model/body.ts";
 import { type Exchange, type Reply, reply } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import {
@@ -15,7 +14,6 @@ import {
 } from "../model/headers.ts";
 import { FetchFailure, type FetchReply, type FetchRequest, type Host } from "../model/host.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
-import { PassingBody } from "../model/passing-body.ts";
 import { bool, duration, size, text } from "../schema/kinds.ts";
 import { group, list, type Values } from "../schema/option.ts";
 
@@ -145,7 +143,8 @@ export default middleware({
       for (const value of [...theirs, ...kept]) exchange.replyHeaders.push("Set-Cookie", value);
     }
 
-    return cookies.size > 0 ? { onRequest, onResponse } : { onRequest };
+    const ownsHeader = (lower: string) => copies.couldBe(lower);
+    return { onRequest, ownsHeader, ...(cookies.size > 0 && { onResponse }) };
   },
 });
 
@@ -263,8 +262,6 @@ class Copies {
   put(answer: readonly string[], exchange: Exchange): void {
     for (const name of this.#names) removeAliases(exchange.headers, name);
     if (this.#regexp !== undefined) exchange.headers = withoutMatching(exchange.headers, this.#regexp);
-    const mayHaveTrailers = exchange.requestBody.length < 0 || exchange.httpVersion === 20;
-    if (mayHaveTrailers) exchange.requestBody = new CleanTrailers(exchange.requestBody, this);
     for (let i = 0; i < answer.length; i += 2) {
       const name = answer[i]!;
       if (this.has(name) && isCopyable(name, answer[i + 1]!)) exchange.headers.push(name, answer[i + 1]!);
@@ -301,19 +298,4 @@ function withoutMatching(headers: Headers, regexp: GoRegexp): Headers {
     kept.push(name, headers[i + 1]!);
   }
   return kept;
-}
-
-/** A request's body whose trailers cannot bring back what was removed from the headers. */
-class CleanTrailers extends PassingBody {
-  readonly #copies: Copies;
-
-  constructor(source: BodySource, copies: Copies) {
-    super(source, source.length);
-    this.#copies = copies;
-  }
-
-  override end(trailers: string[] | undefined): void {
-    const kept = trailers?.filter((_, i) => !this.#copies.couldBe(trailers[i & ~1]!));
-    super.end(kept?.length === 0 ? undefined : kept);
-  }
 }

@@ -111,8 +111,9 @@ export default middleware({
       apply(reply, exchange.replyHeaders);
       return undefined;
     };
+    const owned = new Set([...values.customRequestHeaders.keys()].map((name) => name.toLowerCase()));
     return {
-      ...(touchesRequest && { onRequest }),
+      ...(touchesRequest && { onRequest, ownsHeader: (lower) => owned.has(lower) }),
       ...((reply.length > 0 || security.length > 0) && { onResponse }),
       ...(cors && {
         outer: {

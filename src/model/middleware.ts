@@ -25,6 +25,11 @@ export interface Hooks {
    * CORS is answered before authentication and marks the replies that authentication makes.
    */
   readonly outer?: Hooks;
+  /**
+   * Whether only this middleware may set the request's header of that lower-case name, or have it removed. A trailer so
+   * called never passes; what `onRequest` has changed in the request at hand is known without asking.
+   */
+  readonly ownsHeader?: (lower: string) => boolean;
   /** How forwarding is repeated; the innermost one counts. */
   readonly retry?: RetryPolicy;
   /** State worth showing in the API, such as an open circuit breaker. */

@@ -53,8 +53,7 @@ export class Http1Call implements UpstreamCall, BodySink, BodySource, Timed {
   }
 
   end(trailers: string[] | undefined): void {
-    const { exchange } = this;
-    this.connection?.endBody(exchange.httpVersion < 20 ? undefined : requestTrailers(exchange, trailers));
+    this.connection?.endBody(requestTrailers(this.exchange, trailers));
   }
 
   fail(fault: Fault): void {

@@ -77,6 +77,8 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
   #reused: boolean;
   #replied: boolean;
   #received: number;
+  /** What the server says that it sends; -1 if it does not say. */
+  #announced: number;
   #interims: number;
   #requestTrailers: string[] | undefined;
   #trailers: string[] | undefined;
@@ -100,6 +102,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.#reused = false;
     this.#replied = false;
     this.#received = 0;
+    this.#announced = -1;
     this.#interims = 0;
     this.#requestTrailers = undefined;
     this.#trailers = undefined;
@@ -240,9 +243,11 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     }
     this.#replied = true;
     this.#streaming = reply.streams;
-    const bodiless =
-      this.exchange.method === "HEAD" || reply.status === 204 || reply.status === 304 || isEnd(flags);
-    this.length = bodiless ? 0 : reply.contentLength;
+    const { method, acceptsTrailers } = this.exchange;
+    const bodiless = method === "HEAD" || reply.status === 204 || reply.status === 304 || isEnd(flags);
+    this.#announced = bodiless ? 0 : reply.contentLength;
+    // HTTP/1.1 has no trailers behind a body that is framed by its length.
+    this.length = this.#announced > 0 && reply.hasTrailers && acceptsTrailers ? -1 : this.#announced;
     this.limitAtMs = Number.POSITIVE_INFINITY;
     // They may come long before the body flows.
     if (!isEnd(flags)) this.#stream!.on("trailers", onTrailers);
@@ -292,7 +297,7 @@ export class Http2Call implements UpstreamCall, BodySink, BodySource, Timed {
     this.#sink = undefined;
     this.limitAtMs = Number.POSITIVE_INFINITY;
     // A stream that was reset "without error" before its announced end was cut short all the same.
-    if (this.length > 0 && this.#received < this.length) sink.fail(FAULTS["upstream-truncated"]);
+    if (this.#received < this.#announced) sink.fail(FAULTS["upstream-truncated"]);
     else sink.end(this.#trailers);
     // Answered before the request was read: the rest of it is not wanted.
     if (!this.#stream!.writableEnded) {

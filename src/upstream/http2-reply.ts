@@ -11,6 +11,8 @@ export interface Http2Reply {
   contentLength: number;
   /** Event streams and gRPC: silence in the middle is no fault. */
   streams: boolean;
+  /** Trailers follow its body. */
+  hasTrailers: boolean;
   fault: ReplyFault | undefined;
   detail: string;
 }
@@ -22,6 +24,7 @@ export function readHttp2Reply(raw: readonly string[], limits: HeadLimits): Http
     headers: [],
     contentLength: -1,
     streams: false,
+    hasTrailers: false,
     fault: undefined,
     detail: "",
   };
@@ -53,6 +56,8 @@ function take(reply: Http2Reply, name: string, value: string): boolean {
   }
   switch (name) {
     case "trailer":
+      reply.hasTrailers = true;
+      return true;
     case "proxy-authenticate":
     case "proxy-authorization":
       return true;
@@ -60,7 +65,10 @@ function take(reply: Http2Reply, name: string, value: string): boolean {
       reply.contentLength = Number(value);
       break;
     case "content-type":
-      reply.streams = value.startsWith("text/event-stream") || value.startsWith("application/grpc");
+      if (value.startsWith("application/grpc")) {
+        reply.streams = true;
+        reply.hasTrailers = true;
+      } else reply.streams = value.startsWith("text/event-stream");
       break;
   }
   reply.headers.push(name, value);

@@ -19,7 +19,9 @@ export function requestText(exchange: Exchange, server: Server, length: number):
     text = addLine(text, name, headers[i + 1]!);
   }
   if (exchange.upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${exchange.upgrade}\r\n`;
-  if (exchange.acceptsTrailers && exchange.httpVersion < 20) text += "TE: trailers\r\n";
+  // RFC 9110 §10.1.4: TE is for this connection only, and says so.
+  else if (exchange.acceptsTrailers && exchange.httpVersion < 20)
+    text += "Connection: TE\r\nTE: trailers\r\n";
   if (length < 0) return `${text}Transfer-Encoding: chunked\r\n\r\n`;
   if (length > 0 || hadLength || method === "POST" || method === "PUT" || method === "PATCH") {
     return `${text}Content-Length: ${length}\r\n\r\n`;

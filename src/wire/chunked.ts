@@ -1,4 +1,4 @@
-import { sameName } from "../lib/same-name.ts";
+import { isForwardedInAnySpelling } from "./forwarded.ts";
 import { trimmed } from "./request-head.ts";
 
 /** What `next` found. */
@@ -198,9 +198,9 @@ export function lastChunk(trailers: readonly string[] | undefined): string {
   return `${text}\r\n`;
 }
 
-// Fields that frame, route, authorise or describe the message, and cookies: RFC 9110 §6.5.1. A recipient that merges
-// trailers into headers would take them for the real ones.
-const NOT_IN_TRAILERS = [
+// Fields that frame, route, authorise, condition or describe the message, and cookies: RFC 9110 §6.5.1. A recipient
+// that merges trailers into headers would take them for the real ones.
+const NOT_IN_TRAILERS = new Set([
   "age",
   "authorization",
   "cache-control",
@@ -213,14 +213,20 @@ const NOT_IN_TRAILERS = [
   "date",
   "expect",
   "expires",
-  "forwarded",
   "host",
+  "http2-settings",
+  "if-match",
+  "if-modified-since",
+  "if-none-match",
+  "if-range",
+  "if-unmodified-since",
   "keep-alive",
   "location",
   "max-forwards",
   "pragma",
   "proxy-authenticate",
   "proxy-authorization",
+  "proxy-connection",
   "range",
   "retry-after",
   "set-cookie",
@@ -229,17 +235,21 @@ const NOT_IN_TRAILERS = [
   "transfer-encoding",
   "upgrade",
   "vary",
+  "via",
   "warning",
   "www-authenticate",
-];
+]);
+
+/** Whether a field may stand behind a message, whichever way it goes. */
+export function mayBeTrailer(name: string): boolean {
+  return !NOT_IN_TRAILERS.has(name.toLowerCase()) && !isForwardedInAnySpelling(name);
+}
 
 /** The trailers of a reply that a client may see, or undefined when none is left. */
 export function allowedTrailers(trailers: readonly string[]): string[] | undefined {
   const kept: string[] = [];
   for (let i = 0; i < trailers.length; i += 2) {
-    const name = trailers[i]!;
-    if (NOT_IN_TRAILERS.some((lower) => sameName(name, lower)) || /^x[-_]/i.test(name)) continue;
-    kept.push(name, trailers[i + 1]!);
+    if (mayBeTrailer(trailers[i]!)) kept.push(trailers[i]!, trailers[i + 1]!);
   }
   return kept.length === 0 ? undefined : kept;
 }

@@ -22,7 +22,7 @@ export function isManaged(lower: string): boolean {
 }
 
 // Applications that read `X_Forwarded_For` as `X-Forwarded-For` must not be lied to by the other spelling.
-function isManagedInAnySpelling(name: string): boolean {
+export function isForwardedInAnySpelling(name: string): boolean {
   const lower = name.toLowerCase().replace(/[_.]/g, "-");
   return isManaged(lower) || lower === "forwarded";
 }
@@ -33,7 +33,7 @@ export function dropForwarded(headers: string[]): void {
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     const first = name.charCodeAt(0) | 0x20;
-    if ((first === 0x78 || first === 0x66) && isManagedInAnySpelling(name)) continue;
+    if ((first === 0x78 || first === 0x66) && isForwardedInAnySpelling(name)) continue;
     headers[kept] = name;
     headers[kept + 1] = headers[i + 1]!;
     kept += 2;

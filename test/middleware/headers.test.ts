@@ -291,3 +291,9 @@ test("customResponseHeaders have the last word over the security headers", async
   });
   assert.equal(header("x-frame-options"), "SAMEORIGIN");
 });
+
+test("HD-07 a header that customRequestHeaders sets or removes cannot come as a trailer", () => {
+  const hooks = make(headers, { customRequestHeaders: { "X-Gone": "", "X-Set": "1" } });
+  for (const name of ["x-gone", "x-set"]) assert.equal(hooks.ownsHeader!(name), true);
+  assert.equal(hooks.ownsHeader!("x-other"), false);
+});
