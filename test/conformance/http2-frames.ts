@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { type Field, FieldReader } from "./http2-hpack.ts";
 
 /** HTTP/2 frames written and read by hand, so that a test can say what no library would. */
 
@@ -19,6 +20,8 @@ export const TYPE = {
 export const END_STREAM = 1;
 export const ACK = 1;
 export const END_HEADERS = 4;
+export const PADDED = 8;
+export const PRIORITY = 32;
 
 export const CODE = {
   none: 0,
@@ -38,6 +41,13 @@ export interface Frame {
   readonly flags: number;
   readonly stream: number;
   readonly payload: Buffer;
+}
+
+/** A block of fields: a reply's head, an interim one, or trailers. */
+export interface Head {
+  readonly stream: number;
+  readonly fields: readonly Field[];
+  readonly isLast: boolean;
 }
 
 export function frame(
@@ -100,13 +110,27 @@ export function setting(id: number, value: number): Buffer {
   return bytes;
 }
 
+export const settings = (...entries: readonly (readonly [id: number, value: number])[]) =>
+  frame(TYPE.settings, 0, 0, Buffer.concat(entries.map(([id, value]) => setting(id, value))));
+export const data = (stream: number, bytes: string | Buffer, endStream = true) =>
+  frame(TYPE.data, endStream ? END_STREAM : 0, stream, Buffer.from(bytes));
+export const reset = (stream: number, code: number = CODE.cancel) =>
+  frame(TYPE.reset, 0, stream, uint32(code));
+export const grant = (stream: number, bytes: number) => frame(TYPE.window, 0, stream, uint32(bytes));
+export const ping = (text = "") => frame(TYPE.ping, 0, 0, Buffer.from(text.padEnd(8, "\0")));
+
 export const HELLO = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** A client that only does what it is told, but for acknowledging settings. */
 export class RawClient {
   readonly socket: Socket;
   readonly frames: Frame[] = [];
+  readonly heads: Head[] = [];
   closed = false;
+  readonly #fields = new FieldReader();
+  #block: Buffer[] = [];
+  #isLast = false;
+  #settled = 0;
   #rest = Buffer.alloc(0);
   #wake: () => void = () => {};
 
@@ -150,9 +174,58 @@ export class RawClient {
       };
       this.#rest = this.#rest.subarray(end);
       this.frames.push(one);
+      if (one.type === TYPE.headers || one.type === TYPE.continuation) this.#readHead(one);
       if (one.type === TYPE.settings && one.flags === 0) this.send(frame(TYPE.settings, ACK, 0));
     }
     this.#wake();
+  }
+
+  #readHead({ type, flags, stream, payload }: Frame): void {
+    if (type === TYPE.headers) this.#isLast = (flags & END_STREAM) !== 0;
+    this.#block.push(payload);
+    if ((flags & END_HEADERS) === 0) return;
+    const fields = this.#fields.read(Buffer.concat(this.#block));
+    this.#block = [];
+    this.heads.push({ stream, fields, isLast: this.#isLast });
+  }
+
+  /** Statuses of a stream's heads, interim ones included. */
+  statuses(stream: number): string[] {
+    return this.heads
+      .filter((head) => head.stream === stream)
+      .flatMap(({ fields }) => valuesOf(fields, ":status"));
+  }
+
+  /** All bytes of a stream's body that have come. */
+  body(stream: number): Buffer {
+    const mine = this.frames.filter((one) => one.type === TYPE.data && one.stream === stream);
+    return Buffer.concat(mine.map(({ payload }) => payload));
+  }
+
+  /** Whether the stream has come to its proper end. */
+  ended(stream: number): boolean {
+    return this.frames.some(
+      (one) => one.stream === stream && one.type <= TYPE.headers && (one.flags & END_STREAM) !== 0,
+    );
+  }
+
+  /** Until all that was sent has had its effect, or the connection is closed: two answered pings. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 2; i++) {
+      const text = `s${this.#settled++}`;
+      this.send(ping(text));
+      await this.find(
+        (one) =>
+          one.type === TYPE.goaway || (one.type === TYPE.ping && one.payload.toString().startsWith(text)),
+      );
+    }
+  }
+
+  /** Until what is asked for is so, or the connection is closed. */
+  async until(so: () => boolean, timeoutMs?: number): Promise<boolean> {
+    if (so()) return true;
+    await this.find(so, timeoutMs);
+    return so();
   }
 
   /** Waits for a frame that fits, or for the connection to close (undefined). */
@@ -196,3 +269,6 @@ export class RawClient {
     this.socket.destroy();
   }
 }
+
+export const valuesOf = (fields: readonly Field[], wanted: string) =>
+  fields.filter(([name]) => name === wanted).map(([, value]) => value);
