@@ -13,7 +13,7 @@ import { compareRouters } from "../routing/priority.ts";
 import { redact } from "../schema/option.ts";
 import { describeProblem, type Problem } from "../schema/problem.ts";
 import { parseTarget, refusedEscapes } from "../wire/target.ts";
-import { diagnoseMissed, type Missed, whatIsNear } from "./near-miss.ts";
+import { diagnoseMissed, type Missed, whatIsNear, wouldTake } from "./near-miss.ts";
 import type { Explanation } from "./shapes.ts";
 import { withoutEmpty } from "./views.ts";
 
@@ -34,8 +34,9 @@ export interface Known {
   readonly report: Report;
   readonly registry: ReadonlyMap<string, Middleware>;
   readonly servers: readonly ServerState[];
-  /** Undefined when nothing runs that could have any. */
-  readonly certificates: readonly CertificateView[] | undefined;
+  readonly certificates: readonly CertificateView[];
+  /** Nothing runs: the files alone are asked, and so many of the certificates they name cannot be read. */
+  readonly certificatesUnread?: number;
   /** Ports that entry points really have, where the system chose them. */
   readonly ports: ReadonlyMap<string, number>;
 }
@@ -78,7 +79,10 @@ export function explain(known: Known, question: Question): Explanation | string 
     routed: isEnd,
     diagnosis: isEnd
       ? elsewhere === undefined
-        ? diagnoseRouted(winner, found, doubtsAbout(known.report, winner))
+        ? diagnoseRouted(winner, found, [
+            ...doubtsAbout(known.report, winner),
+            ...passedOver(known.report, chain[0]!, exchange),
+          ])
         : `${winner.name} redirects it; explain ${elsewhere} to follow it`
       : winner?.closed !== undefined
         ? `it is refused with 503 (misconfigured): ${winner.closed}`
@@ -103,7 +107,8 @@ export function explain(known: Known, question: Question): Explanation | string 
 function inTable({ status, effective, closed }: RouterReport): readonly RouterSpec[] {
   if (status !== "disabled") return effective;
   if (closed === undefined) return [];
-  return effective.map((spec) => ({ ...spec, service: "", middlewares: [], closed }));
+  const placed = effective.filter(({ entryPoints, parents }) => entryPoints.length + parents.length > 0);
+  return placed.map((spec) => ({ ...spec, service: "", middlewares: [], closed }));
 }
 
 // --- The request.
@@ -291,6 +296,16 @@ function doubtsAbout(report: Report, { name, service }: RouterSpec): readonly Pr
   return [...(router?.problems ?? []), ...(report.services.get(service)?.problems ?? [])];
 }
 
+/** What is wrong with routers that left the table, and would have been tried first: they may have been meant to guard. */
+function passedOver(report: Report, winner: RouterSpec, exchange: Exchange): readonly Problem[] {
+  const isTls = exchange.connection.tls !== undefined;
+  return [...report.routers.values()]
+    .filter((router) => router.status === "disabled" && inTable(router).length === 0)
+    .filter(({ effective: [spec] }) => spec !== undefined && compareRouters(spec, winner) < 0)
+    .filter((router) => (router.effective[0]!.tls !== undefined) === isTls && wouldTake(router, exchange))
+    .flatMap(({ problems: [worst] }) => (worst === undefined || worst.code === "owned-host" ? [] : [worst]));
+}
+
 function diagnoseRouted(
   { name, service }: RouterSpec,
   { servers, unavailable }: Walk,
@@ -314,7 +329,7 @@ function certificateFor(known: Known, host: string, resolver = ""): Shown {
   const nowMs = Date.now();
   const rank = ({ names, notBeforeMs, notAfterMs }: CertificateView) =>
     (notBeforeMs <= nowMs && nowMs < notAfterMs ? 2 : 0) + (names.includes(host) ? 1 : 0);
-  const [best] = (known.certificates ?? [])
+  const [best] = known.certificates
     .filter(({ names }) => names.includes(host) || names.includes(wildcard))
     .sort((a, b) => rank(b) - rank(a) || b.notAfterMs - a.notAfterMs);
   if (best === undefined) return noCertificate(known, host, resolver);
@@ -323,9 +338,8 @@ function certificateFor(known: Known, host: string, resolver = ""): Shown {
   return { names, issuer: issuerOrganization || issuerCommonName, notAfter, fits: true };
 }
 
-function noCertificate({ certificates, report }: Known, host: string, resolver: string): Shown {
-  const isRunning = certificates !== undefined;
-  if (!isRunning && resolver !== "") {
+function noCertificate({ certificatesUnread, report }: Known, host: string, resolver: string): Shown {
+  if (certificatesUnread !== undefined && resolver !== "") {
     const note = `the certificate for ${host} is got by the resolver ${resolver} once Waybill runs`;
     return { names: [host], issuer: `the resolver ${resolver}`, notAfter: "", fits: true, note };
   }
@@ -335,12 +349,14 @@ function noCertificate({ certificates, report }: Known, host: string, resolver: 
   const instead = hasDefault
     ? "the one of the default store is shown"
     : "one of Waybill's own is shown, which browsers do not trust";
-  const files = `; only once it runs is it known for which names those of tls.certificates are`;
   const why =
     resolver !== ""
       ? `the resolver ${resolver} has no certificate for ${host} yet`
       : `no certificate for ${host} is known`;
-  const more = !isRunning && report.tlsCertificates.length > 0 ? files : "";
+  const one = certificatesUnread === 1;
+  const more = certificatesUnread
+    ? `; ${one ? "a certificate" : `${certificatesUnread} certificates`} of the files cannot be read here, and may be for it`
+    : "";
   return {
     names: [],
     issuer: hasDefault ? "the default store" : "Waybill itself: browsers will not trust it",

@@ -184,7 +184,7 @@ function leftOut(
 }
 
 /** A router out of force whose rule cannot be read takes what it names. */
-function wouldTake(router: RouterReport | undefined, exchange: Exchange): boolean {
+export function wouldTake(router: RouterReport | undefined, exchange: Exchange): boolean {
   if (router === undefined) return false;
   const { rule, ruleSyntax } = router.declared;
   const spec = router.effective[0];

@@ -1,8 +1,11 @@
 import { dirname, resolve } from "node:path";
 import { aggregate } from "../control/aggregate.ts";
+import { CertificateViews } from "../control/certificate-views.ts";
+import { CertificateFiles } from "../control/certificates.ts";
 import { shortFormIn } from "../control/docker.ts";
 import { declareInternals } from "../control/internal.ts";
 import { Labels } from "../labels/declare.ts";
+import type { CertificateView } from "../model/certificate-view.ts";
 import type { Declaration } from "../model/declared.ts";
 import type { Middleware } from "../model/middleware.ts";
 import type { Report } from "../model/report.ts";
@@ -39,6 +42,10 @@ export interface World {
   readonly settings: Settings;
   readonly snapshot: Snapshot;
   readonly report: Report;
+  /** Those of `tls.certificates` and of the default store that can be read here. */
+  readonly certificates: readonly CertificateView[];
+  /** How many of them cannot: what is mounted where Waybill runs is seldom all on the machine that checks. */
+  readonly certificatesUnread: number;
   /** Every problem, at file, line and column wherever it was written in one of the files. */
   readonly problems: readonly Problem[];
   /** Files that could not be read at all. */
@@ -139,14 +146,16 @@ class Gatherer {
       ...this.#docker(settings, proxy, loaded.sources, secret),
       ...(files.length > 0 ? [this.#fileStore(secret).apply({ files })] : []),
     ];
+    const read = new CertificateFiles(readInside, Date.now).read(declarations);
+    const isElsewhere = ({ code }: Problem) => code === "unreadable-file";
     let slots = 0;
     const { snapshot, report } = aggregate({
       settings,
       declarations,
       registry: this.#host.registry,
-      certificates: [],
-      defaultCertificate: "",
-      problems: [],
+      certificates: read.certificates,
+      defaultCertificate: read.defaultCertificate ?? "",
+      problems: read.problems.filter((problem) => !isElsewhere(problem)),
       challenges: new Map(),
       ticketSecret: undefined,
       checkRule,
@@ -163,6 +172,8 @@ class Gatherer {
       settings,
       snapshot,
       report,
+      certificates: new CertificateViews().of(read.certificates, () => "file"),
+      certificatesUnread: read.problems.filter(isElsewhere).length,
       problems: all.map((problem) => ({ ...problem, place: locate(problem.place) })),
       unreadable: this.#unreadable,
       published: proxy?.published,

@@ -114,15 +114,7 @@ async function fromFiles(asked: Asked, shell: Shell): Promise<Explanation | stri
       inFlight: 0,
     })),
   );
-  const { settings, report } = world;
-  const known = {
-    settings,
-    report,
-    registry,
-    servers,
-    certificates: undefined,
-    ports: new Map<string, number>(),
-  };
+  const known = { ...world, registry, servers, ports: new Map<string, number>() };
   const { url, method, headers, from, entryPoint } = asked;
   return explain(known, { url, method, headers, from, ...(entryPoint !== "" && { entryPoint }) });
 }

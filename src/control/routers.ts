@@ -229,16 +229,17 @@ export class RouterBook {
   #entryPointsOf(written: readonly string[], judged: Judgement): readonly string[] {
     const { models, defaults } = this.#entryPoints;
     if (written.length === 0) return defaults;
-    const known = new Set<string>();
-    for (const name of written) {
-      if (models.has(name)) known.add(name);
-      else {
-        const suggestion = nearest(name, models.keys());
-        judged.warn("entryPoints", "unknown-entry-point", `there is no entry point ${name}`, suggestion);
-      }
+    const known = new Set(written.filter((name) => models.has(name)));
+    const unknown = written.filter((name) => !models.has(name));
+    const meant = (name: string) => nearest(name, models.keys());
+    if (known.size === 0) {
+      const message = `there is no entry point ${unknown.join(" or ")}, so nothing reaches the router`;
+      const suggestion = unknown.flatMap((name) => meant(name) ?? []).join(",");
+      judged.error("entryPoints", "unknown-entry-point", message, suggestion || undefined);
+      return [];
     }
-    if (known.size === 0)
-      judged.error("entryPoints", "no-entry-point", "none of the router's entry points is there");
+    for (const name of unknown)
+      judged.warn("entryPoints", "unknown-entry-point", `there is no entry point ${name}`, meant(name));
     return [...known];
   }
 

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { Explanation } from "../../src/admin/shapes.ts";
 import type { Shell } from "../../src/cli/command.ts";
 import { main } from "../../src/cli/main.ts";
+import { makeCertificate } from "../tls/certificates.ts";
 
 const COMPOSE = `services:
   proxy:
@@ -62,6 +63,28 @@ const RED = `services:
       - traefik.http.routers.own.service=api@internal
 `;
 
+const GUARD = `services:
+  proxy:
+    image: waybill
+    command: [--providers.docker=true, --entrypoints.web.address=:80]
+  app:
+    image: app
+    labels:
+      - traefik.http.routers.app.rule=Host(\`app.test\`)
+      - traefik.http.routers.app.service=app
+      - traefik.http.services.app.loadbalancer.server.port=80
+      - traefik.http.routers.admin.rule=Host(\`app.test\`) && PathPrefix(\`/admin\`)
+      - traefik.http.routers.admin.service=app
+      - traefik.http.routers.admin.entrypoints=webb
+`;
+
+const files = new Map([
+  ["/shop/compose.yml", COMPOSE],
+  ["/shop/two.yml", TWO],
+  ["/shop/red.yml", RED],
+  ["/shop/guard.yml", GUARD],
+]);
+
 async function explain(...argv: string[]) {
   const out: string[] = [];
   const err: string[] = [];
@@ -69,9 +92,8 @@ async function explain(...argv: string[]) {
     env: new Map([["WAYBILL_API_TOKEN", "t"]]),
     cwd: "/shop",
     readFile(path) {
-      if (path === "/shop/compose.yml") return COMPOSE;
-      if (path === "/shop/two.yml") return TWO;
-      if (path === "/shop/red.yml") return RED;
+      const text = files.get(path);
+      if (text !== undefined) return text;
       throw Object.assign(new Error(path), { code: "ENOENT" });
     },
     out: (text) => void out.push(text),
@@ -149,6 +171,43 @@ test("the certificate that would be shown is named, also when the files alone ca
     certificate?.note ?? "",
     /no certificate for x\.test is known, so one of Waybill's own is shown/,
   );
+});
+
+test("certificates of tls.certificates are named, where their files can be read", async () => {
+  const { chain, key } = await makeCertificate({ names: ["*.shop.test"], commonName: "shop" });
+  files.set("/shop/certs/shop.pem", chain).set("/shop/certs/shop.key", key);
+  const certificate = (name: string) => `{ certFile: /certs/${name}.pem, keyFile: /certs/${name}.key }`;
+  files.set("/shop/routes.yml", `tls: { certificates: [ ${certificate("shop")}, ${certificate("away")} ] }`);
+  files.set(
+    "/shop/tls.yml",
+    TWO.replace("    image: traefik:v3.7\n", "    image: traefik:v3.7\n    volumes: [./certs:/certs]\n"),
+  );
+  const shown = async (host: string) => {
+    const { out } = await explain(
+      `https://${host}/`,
+      "--compose",
+      "tls.yml",
+      "--config",
+      "routes.yml",
+      "--json",
+    );
+    return (JSON.parse(out) as Explanation).certificate!;
+  };
+  assert.deepEqual((await shown("pay.shop.test")).names, ["*.shop.test"]);
+  assert.match(
+    (await shown("x.test")).note ?? "",
+    /; a certificate of the files cannot be read here, and may/,
+  );
+});
+
+test("a router that no entry point has is told of where a broader one takes its requests", async () => {
+  const { out } = await explain("http://app.test/admin", "--compose", "guard.yml");
+  assert.match(
+    out,
+    /\nRouted by app@docker to app@docker, with a doubt: .* no entry point webb, .*\(did you mean web\?\)/,
+  );
+  assert.doesNotMatch((await explain("http://app.test/", "--compose", "guard.yml")).out, /with a doubt/);
+  assert.doesNotMatch(out, /listens on ,/);
 });
 
 test("method, headers, client and entry point of the request may be said", async () => {

@@ -31,7 +31,11 @@ for (const [what, router, complaint] of [
     "middlewares: [ authh ]",
     /there is no middleware authh@file \(auth@file\?\)/,
   ],
-  ["only unknown entry points", "entryPoints: [ wep ]", /none of the router's entry points is there/],
+  [
+    "only unknown entry points",
+    "entryPoints: [ wep ]",
+    /there is no entry point wep, so nothing .* \(web\?\)/,
+  ],
   [
     "unknown TLS options",
     "tls: { options: modren }",
@@ -156,7 +160,6 @@ tls:
     "http.middlewares.all.chain.middlewares 28:9",
     "http.middlewares.pages.errors.service 32:9",
     "http.routers.app.entryPoints 5:7",
-    "http.routers.app.entryPoints 5:7",
     "http.routers.app.middlewares 7:7",
     "http.routers.app.service 8:7",
     "http.routers.app.tls.certResolver 10:9",
@@ -183,6 +186,13 @@ tls: { options: { strict: { clientAuth: { clientAuthType: RequireAnyClientCert }
   assert.deepEqual([...closedOf(made).keys()], ["a@file"]);
   assert.deepEqual(made.snapshot.tls.hosts, new Map([["app.test", "strict@file"]]));
   assert.equal(routersOf(made)[0]!.tls?.options, "strict@file");
+});
+
+test("of several entry points that are all unknown, each gets its nearest name", () => {
+  const made = gather({ file: app("entryPoints: [ wep, websecur ]") }, TWO);
+  assert.deepEqual(complaintsOf(made), [
+    "error router app@file: there is no entry point wep or websecur, so nothing reaches the router (web,websecure?)",
+  ]);
 });
 
 test("one unknown entry point among good ones is a warning", () => {
