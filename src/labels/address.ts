@@ -1,10 +1,11 @@
+import { nearest } from "../lib/nearest.ts";
 import type { FaultCode } from "../model/fault.ts";
 import type { Self, Workload, WorkloadNetwork } from "../model/workload.ts";
 import { projectOf } from "./names.ts";
 
-/** Where a container is reached, or why it is not. */
+/** Where a container is reached, or why it is not. The suggestion is a network that may have been meant. */
 export type Address =
-  | { readonly host: string; readonly warning?: string }
+  | { readonly host: string; readonly warning?: string; readonly suggestion?: string }
   | { readonly fault: FaultCode; readonly detail: string };
 
 export interface Neighbourhood {
@@ -25,12 +26,26 @@ export function addressOf(workload: Workload, wanted: string, { self, byId }: Ne
   const shared = attached.filter((network) => isShared(network, self));
   const chosen = shared.find(hasAddress) ?? shared[0];
   const instead = `is not attached to the network ${wanted}; it is on ${namesOf(attached)}, and reached by ${chosen?.name}`;
-  const warning = wanted === "" ? {} : { warning: instead };
+  const warning = wanted === "" ? {} : { warning: instead, ...meantNetwork(wanted, workload, self) };
   if (chosen !== undefined && hasAddress(chosen)) return { host: ipOf(chosen), ...warning };
   if (chosen !== undefined || !attached.some(hasAddress)) {
     return { fault: "no-address", detail: `${workload.name} has no address on ${namesOf(attached)}` };
   }
   return notShared(workload, attached, self);
+}
+
+/** The nearest of the container's own networks, by either of its names; else of ours. */
+function meantNetwork(
+  wanted: string,
+  workload: Workload,
+  self: Self | undefined,
+): { readonly suggestion?: string } {
+  const project = `${projectOf(workload)}_`;
+  const own = workload.networks.flatMap(({ name }) =>
+    name.startsWith(project) ? [name.slice(project.length), name] : [name],
+  );
+  const suggestion = nearest(wanted, own) ?? nearest(wanted, self?.networkNames ?? []);
+  return suggestion === undefined || suggestion === wanted ? {} : { suggestion };
 }
 
 /** The wanted network, by its real name or by its name inside the container's own compose file. */

@@ -49,7 +49,8 @@ export function serverOf(label: LabelServer, context: ServerContext): ServerSpec
     return { workload: workload.id, fault: address.fault, detail: address.detail, retryAfterS: 0 };
   }
   if (address.warning !== undefined) {
-    complain(reader, networkPlace(workload), "no-such-network", address.warning, undefined, "warning");
+    const { warning, suggestion } = address;
+    complain(reader, networkPlace(workload), "no-such-network", warning, suggestion, "warning");
   }
   return specOf(label, workload, scheme, address.host, port);
 }
