@@ -1,6 +1,7 @@
 import type { Logger } from "../model/host.ts";
 import type { Settings } from "../model/settings.ts";
 import type { SpanRecord } from "../model/spans.ts";
+import type { Log } from "../observe/log.ts";
 import type { Series } from "../observe/meter-reader.ts";
 import { viewOf } from "../observe/metric-view.ts";
 import {
@@ -15,9 +16,12 @@ import { OtlpExporter } from "../observe/otlp-exporter.ts";
 import { recordOfRequest } from "../observe/otlp-logs.ts";
 import { makeSender, type Signal } from "../observe/otlp-sender.ts";
 
+/** A log that may itself be sent to a collector. */
+export type SentLog = Logger & Partial<Pick<Log, "notCollected">>;
+
 export interface TelemetryHost {
   readonly settings: Settings;
-  readonly log: Logger;
+  readonly log: SentLog;
   readonly version: string;
   readonly startedAtMs: number;
   readonly series: () => readonly Series[];
@@ -67,11 +71,12 @@ export class Telemetry {
   /** What was lost because a collector did not take it, by kind. */
   dropped(): ReadonlyMap<string, number> {
     const kinds = [
-      ["traces", this.#spans],
-      ["metrics", this.#metrics],
-      ["access-log", this.#accessLog],
+      ["traces", this.#spans?.exporter.dropped],
+      ["metrics", this.#metrics?.exporter.dropped],
+      ["access-log", this.#accessLog?.exporter.dropped],
+      ["log", this.#host.log.notCollected],
     ] as const;
-    return new Map(kinds.flatMap(([kind, found]) => (found ? [[kind, found.exporter.dropped]] : [])));
+    return new Map(kinds.flatMap(([kind, count]) => (count === undefined ? [] : [[kind, count]])));
   }
 
   async close(): Promise<void> {

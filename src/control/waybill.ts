@@ -2,7 +2,6 @@ import { realpathSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import type { Declaration } from "../model/declared.ts";
 import { parseAddress } from "../model/entry-point.ts";
-import type { Logger } from "../model/host.ts";
 import type { Middleware } from "../model/middleware.ts";
 import type { Report, ServerState } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
@@ -27,7 +26,7 @@ import { dropPrivileges } from "./privileges.ts";
 import { RequestFeed } from "./request-feed.ts";
 import { type MakePages, metricsText, type Runtime, serverStates } from "./runtime.ts";
 import { Slots } from "./slots.ts";
-import { Telemetry } from "./telemetry.ts";
+import { type SentLog, Telemetry } from "./telemetry.ts";
 import { Threads } from "./threads.ts";
 
 const THREADS_MAX = 8;
@@ -39,7 +38,7 @@ const STORE_MS = 5000;
 
 export interface Surroundings {
   readonly settings: Settings;
-  readonly log: Logger;
+  readonly log: SentLog;
   readonly registry: ReadonlyMap<string, Middleware>;
   readonly makePages: MakePages;
   readonly version: string;

@@ -20,6 +20,10 @@ export class LogExport {
     this.#exporter = new OtlpExporter(makeSender(options, "logs"), "logs", own);
   }
 
+  get dropped(): number {
+    return this.#exporter.dropped;
+  }
+
   add(level: keyof Logger, fields: Readonly<Record<string, unknown>>, message: string): void {
     this.#records.push(recordOfLog(level, fields, message, Date.now()));
     if (this.#records.length >= BATCH_MAX) this.#flush();

@@ -11,6 +11,8 @@ import { Rotation } from "./rotation.ts";
 export interface Log extends Logger {
   /** Whether lines of this level are written, for lines that are dear to make. */
   isOn(level: keyof Logger): boolean;
+  /** Lines that a collector did not take; undefined when none is told. */
+  readonly notCollected: number | undefined;
   /** Opens the file again under its name, after somebody else rotated it. */
   reopen(): void;
   /** Writes out everything that is waiting: only before the process ends. */
@@ -63,6 +65,9 @@ export function createLog(options: LogOptions, sink?: Sink, version = ""): Log {
   return {
     ...(sent === undefined ? own : both(own, sent, isOn)),
     isOn,
+    get notCollected() {
+      return sent?.dropped;
+    },
     reopen: () => file?.reopen(),
     flush: () => file?.flushSync(),
     close: async () => {

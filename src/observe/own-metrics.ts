@@ -65,7 +65,7 @@ export class OwnMetrics {
     addCertificates(add, facts.certificates);
     addOrders(add, facts.orders);
     const help =
-      "Spans, series and access-log lines that were dropped because the collector did not take them.";
+      "Spans, series and lines of the logs that were dropped because the collector did not take them.";
     for (const [kind, count] of facts.notCollected)
       add("counter", "waybill_telemetry_dropped_total", help, count, ["kind", kind]);
     this.#addProcess(add, facts);

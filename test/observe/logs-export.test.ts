@@ -5,12 +5,14 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Telemetry } from "../../src/control/telemetry.ts";
 import type { Logger } from "../../src/model/host.ts";
 import { logOptions } from "../../src/model/settings.ts";
 import { createLog, type Log } from "../../src/observe/log.ts";
 import { resourceOf } from "../../src/observe/otlp.ts";
 import { OtlpExporter } from "../../src/observe/otlp-exporter.ts";
 import { makeSender } from "../../src/observe/otlp-sender.ts";
+import { loadSettings } from "../../src/settings/load.ts";
 import { eventually, startProduct } from "../e2e/harness.ts";
 import { written as readDotted } from "../gateway/plane.ts";
 import { type Collector, readProtobuf, startGrpcCollector, startHttpCollector } from "./collector.ts";
@@ -221,6 +223,19 @@ test("a collector that is gone costs no request: what waits is bounded, the rest
     assert.match(product.runtime.metrics(), /^waybill_telemetry_dropped_total\{kind="access-log"\} [1-9]/m);
   });
   assert.equal(told().length, 1);
+});
+
+test("lines of the log that the collector did not take are counted beside the others", async () => {
+  const { log } = logTo({ "otlp.http.endpoint": "http://127.0.0.1:1" });
+  const { settings } = loadSettings({ argv: [], env: new Map(), cwd: "/", readFile: () => "" });
+  const startedAtMs = Date.now();
+  const telemetry = new Telemetry({ settings, log, version: "1", startedAtMs, series: () => [] });
+  assert.equal(telemetry.dropped().get("log"), 0);
+  log.info({}, "one");
+  log.info({}, "two");
+  await eventually(() => assert.equal(telemetry.dropped().get("log"), 2));
+  await log.close();
+  await telemetry.close();
 });
 
 test("a collector that never answers makes nobody wait, and only so much wait for it", async () => {
