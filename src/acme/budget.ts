@@ -20,8 +20,8 @@ interface Bucket {
 }
 
 /**
- * How often a CA may be asked, kept on disk, so that neither a crash loop nor a mistake in 500 labels uses up
- * what the CA allows: it is refused here first.
+ * How often a CA may be asked, kept in the store, so that neither a crash loop nor a mistake in 500 labels nor a
+ * second machine uses up what the CA allows: it is refused here first.
  */
 export class Budget {
   readonly #vault: Vault;
@@ -74,18 +74,21 @@ export class Budget {
     return promise;
   }
 
-  // One write at a time, or two names would both take the last one; whoever comes meanwhile shares the next.
+  // One write at a time; whoever comes meanwhile shares the next.
   async #write(nowMs: number): Promise<void> {
     if (this.#isWriting) return;
     this.#isWriting = true;
     while (this.#changes.length > 0) {
       const changes = this.#changes.splice(0);
       try {
-        const buckets = read((await this.#vault.get(this.#path))?.toString());
-        const answers = changes.map(({ work }) => work(buckets));
-        for (const one of [...buckets.keys()])
-          if (left(buckets, one, nowMs) >= limitOf(one).most) buckets.delete(one);
-        await this.#vault.put(this.#path, JSON.stringify([...buckets]));
+        let answers: readonly number[] = [];
+        await this.#vault.change(this.#path, (before) => {
+          const buckets = read(before?.toString());
+          answers = changes.map(({ work }) => work(buckets));
+          for (const one of [...buckets.keys()])
+            if (left(buckets, one, nowMs) >= limitOf(one).most) buckets.delete(one);
+          return JSON.stringify([...buckets]);
+        });
         for (const [i, { resolve }] of changes.entries()) resolve(answers[i]!);
       } catch (error) {
         for (const { reject } of changes) reject(error);

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { FileLocks } from "./file-lock.ts";
 import { Presence } from "./presence.ts";
 import { ASIDE, type Lock, type Vault, VaultError } from "./vault.ts";
@@ -9,6 +10,9 @@ import { ASIDE, type Lock, type Vault, VaultError } from "./vault.ts";
 const OTHERS = 0o077;
 const WATCH_MS = 2000;
 const LEFTOVER_MS = 3_600_000;
+/** Longer than it takes to see that whoever holds it is dead. */
+const CHANGE_MS = 15_000;
+const CHANGE_AGAIN_MS = 10;
 
 /** A directory that only we can read. Several processes may share it, on one machine or over a network. */
 export class FileVault implements Vault {
@@ -60,6 +64,21 @@ export class FileVault implements Vault {
     } catch (error) {
       throw asVaultError(error, file);
     }
+  }
+
+  async change(path: string, work: (before: Buffer | undefined) => string | Buffer): Promise<void> {
+    const endMs = performance.now() + CHANGE_MS;
+    while (performance.now() < endMs) {
+      const lock = await this.tryLock(`change-${path.replaceAll("/", "-")}`);
+      try {
+        const next = lock && work(await this.get(path));
+        if (next !== undefined && (await lock!.held())) return await this.put(path, next);
+      } finally {
+        await lock?.release();
+      }
+      await wait(CHANGE_AGAIN_MS);
+    }
+    throw new VaultError("unavailable", `${join(this.where, path)} is held by another process`);
   }
 
   async remove(path: string): Promise<void> {

@@ -20,6 +20,10 @@ const VALUE_BYTES_MAX = 1 << 20;
 const RELEASE = `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0`;
 const EXTEND = `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("pexpire", KEYS[1], ARGV[2]) end return 0`;
 
+/** Puts a value in the place of the one that was read; nothing reads as "". */
+const SWAP = `if (redis.call("get", KEYS[1]) or "") ~= ARGV[1] then return 0 end redis.call("set", KEYS[1], ARGV[2]) return 1`;
+const SWAP_TRIES = 100;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -98,6 +102,17 @@ export class RedisVault implements Vault {
       else await redis.set(PREFIX + path, sealed);
       await redis.publish(CHANNEL, path);
     });
+  }
+
+  async change(path: string, work: (before: Buffer | undefined) => string | Buffer): Promise<void> {
+    const key = PREFIX + path;
+    for (let tries = 0; tries < SWAP_TRIES; tries++) {
+      const before = await this.#ask((redis) => redis.getBuffer(key));
+      const next = work(before === null ? undefined : this.#seal.open(path, before));
+      const sealed = this.#seal.close(path, Buffer.from(next));
+      if ((await this.#ask((redis) => redis.eval(SWAP, 1, key, before ?? "", sealed))) === 1) return;
+    }
+    throw new VaultError("unavailable", `${this.where}: others change ${path} without end`);
   }
 
   async remove(path: string): Promise<void> {

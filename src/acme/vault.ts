@@ -11,6 +11,8 @@ export interface Vault {
   getAll(paths: readonly string[]): Promise<readonly (Buffer | VaultError | undefined)[]>;
   /** Old bytes or new bytes, whatever happens meanwhile. */
   put(path: string, bytes: string | Buffer): Promise<void>;
+  /** Puts what `work` makes of what is there; asks it again when another process was quicker. */
+  change(path: string, work: (before: Buffer | undefined) => string | Buffer): Promise<void>;
   remove(path: string): Promise<void>;
   /** Every path below a folder, sorted. */
   list(folder: string): Promise<readonly string[]>;
