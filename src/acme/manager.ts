@@ -3,6 +3,7 @@ import type { AcmeOptions } from "../model/settings.ts";
 import type { CertificateSpec } from "../model/snapshot.ts";
 import { Advice } from "./advice.ts";
 import { Attempts } from "./attempts.ts";
+import { Blocked } from "./blocked.ts";
 import { ChallengeBoard, type Publish } from "./challenges.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type AcmeCounts, Counts } from "./counts.ts";
@@ -46,7 +47,7 @@ export class Acme {
   readonly #attempts: Attempts;
   readonly #advice: Advice;
   readonly #jobs = new Set<Promise<void>>();
-  readonly #blocked = new Map<string, string>();
+  readonly #blocked: Blocked;
   #renewals: number[] = [];
   #wake: () => void = () => {};
   #announcing = false;
@@ -56,6 +57,7 @@ export class Acme {
     this.#host = host;
     this.#clock = host.clock ?? systemClock;
     const random = host.random ?? Math.random;
+    this.#blocked = new Blocked(this.#clock);
     this.#tickets = new Tickets(random);
     this.#issuers = new Issuers({
       resolvers: host.resolvers,
@@ -115,7 +117,17 @@ export class Acme {
   async #load(shelf: Shelf): Promise<void> {
     const { kept, blocked } = await shelf.loadCertificates();
     for (const one of kept) this.#holdings.add(one, this.#clock.nowMs());
-    for (const [folder, reason] of blocked) this.#blocked.set(folder, reason);
+    this.#blocked.set(shelf, blocked);
+  }
+
+  async #lookAtBlocked(): Promise<void> {
+    const { log } = this.#host;
+    for (const one of await this.#blocked.lookAgain()) {
+      this.#holdings.add(one, this.#clock.nowMs());
+      log.info({ resolver: one.resolver, names: one.names }, "the certificate can be read now");
+    }
+    this.#admitAll();
+    this.#announce();
   }
 
   // --- What is wanted ---
@@ -143,7 +155,7 @@ export class Acme {
   #blockedReason(ticket: Ticket, issuer: Issuer | undefined): string | undefined {
     if (issuer === undefined) return this.#issuers.reason(ticket.resolver);
     const folders = issuer.cas.map((ca) => folderOf(ca, ticket.names));
-    return folders.map((folder) => this.#blocked.get(folder)).find((reason) => reason !== undefined);
+    return this.#blocked.reason(issuer.shelf, folders);
   }
 
   /** Tries a name now, whatever its failures say; the budget still holds. */
@@ -156,8 +168,10 @@ export class Acme {
     return true;
   }
 
-  /** The same for every name that failed; gives how many these are. */
+  /** The same for every name that failed; gives how many these are. What could not be read is read again. */
   retryFailed(): number {
+    this.#blocked.hurry();
+    this.#wake();
     const failed = [...this.#tickets].filter(({ failure }) => failure !== undefined);
     return failed.filter(({ resolver, names }) => this.retry(resolver, names[0]!)).length;
   }
@@ -178,6 +192,7 @@ export class Acme {
       waking.abort();
       if (this.#attempts.hasUnsaved) await this.#attempts.saveAgain(this.#tickets);
       if (!signal.aborted && this.#mustOpen()) await this.#open();
+      if (!signal.aborted && this.#blocked.dueInMs <= 0) await this.#lookAtBlocked();
     }
   }
 
@@ -190,7 +205,7 @@ export class Acme {
   #startDueJobs(): number {
     const nowMs = this.#clock.nowMs();
     const mustLook = this.#attempts.hasUnsaved || this.#mustOpen();
-    let nextMs = mustLook ? nowMs + MINUTE_MS : Number.POSITIVE_INFINITY;
+    let nextMs = nowMs + Math.min(mustLook ? MINUTE_MS : Number.POSITIVE_INFINITY, this.#blocked.dueInMs);
     const wanted = this.#tickets.folders();
     for (const ticket of this.#tickets) {
       const issuer = this.#issuers.get(ticket.resolver);

@@ -76,9 +76,11 @@ export class Shelf {
     await this.vault.put(`${folder}/meta.json`, describe(kept));
   }
 
-  async loadCertificates(): Promise<{ kept: readonly Kept[]; blocked: ReadonlyMap<string, string> }> {
-    const paths = await this.vault.list("certs");
-    const folders = [...new Set(paths.map((path) => path.slice(0, path.lastIndexOf("/"))))];
+  /** All of them, or those in some folders. */
+  async loadCertificates(
+    chosen?: readonly string[],
+  ): Promise<{ kept: readonly Kept[]; blocked: ReadonlyMap<string, string> }> {
+    const folders = chosen ?? foldersOf(await this.vault.list("certs"));
     const kept: Kept[] = [];
     const blocked = new Map<string, string>();
     for (let i = 0; i < folders.length; i += AT_ONCE) {
@@ -95,7 +97,7 @@ export class Shelf {
         else {
           // Not readable is not the same as not there: ordering again would hide the mistake and burn the budget.
           blocked.set(folder, found);
-          this.#report(folder, found);
+          if (chosen === undefined) this.#report(folder, found);
         }
       }
     }
@@ -244,6 +246,10 @@ export const certificateFolder = (ca: string, names: readonly string[]) => `cert
 const orderPath = (ca: string, names: readonly string[]) => `orders/${ca}/${shelfName(names)}.json`;
 const failurePath = (resolver: string, names: readonly string[]) =>
   `failures/${shelfName([resolver])}/${shelfName(names)}.json`;
+
+const foldersOf = (paths: readonly string[]) => [
+  ...new Set(paths.map((path) => path.slice(0, path.lastIndexOf("/")))),
+];
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -21,7 +22,7 @@ import type { Want } from "../../src/acme/tickets.ts";
 import { parseLegacy } from "../../src/acme/traefik-file.ts";
 import { type Vault, VaultError } from "../../src/acme/vault.ts";
 import { keepMany } from "./crowd.ts";
-import { FakeCa } from "./fake-ca.ts";
+import { FakeCa, FakeClock } from "./fake-ca.ts";
 import { kept, openShelf, recorder, resolverOptions, scratch, startAcme } from "./helpers.ts";
 import { selfSigned, until } from "./pebble.ts";
 
@@ -86,6 +87,40 @@ test("AC-13 a key that others may read is refused, and its name is not ordered a
   assert.match(a!.reason, /may be read by others \(mode 644\); run chmod 600/);
   assert.equal(b!.state, "valid");
   assert.equal(ca.orders.length, 2);
+});
+
+test("AC-13 a key that may be read again is served without a restart, and no order is made for it", async (t) => {
+  const clock = new FakeClock();
+  const ca = await new FakeCa(clock).listen(t);
+  const storage = scratch(t);
+  const options = resolverOptions({ caServer: ca.directory, storage });
+  const first = await startAcme(t, { le: options }, { clock });
+  const names = ["a.example.com", "b.example.com", "c.example.com"];
+  const wants = names.map((name) => want(name));
+  first.acme.want(wants);
+  await clock.until(() => first.acme.status().every(({ state }) => state === "valid"));
+  await first.acme.close();
+  const folder = join(storage, "certs", readdirSync(join(storage, "certs"))[0]!);
+  for (const name of names) chmodSync(join(folder, name, "key.pem"), 0o644);
+
+  const second = await startAcme(t, { le: options }, { clock });
+  second.acme.want(wants);
+  const states = () => second.acme.status().map(({ state }) => state);
+  const mend = (name: string) => chmodSync(join(folder, name, "key.pem"), 0o600);
+  assert.deepEqual(states(), ["blocked", "blocked", "blocked"]);
+  mend("a.example.com");
+  await clock.until(() => states()[0] === "valid" && second.certificates().length === 1);
+  assert.deepEqual(states(), ["valid", "blocked", "blocked"]);
+  mend("b.example.com");
+  second.acme.retryFailed();
+  await until(() => states()[1] === "valid", 5000);
+  // Somebody who would rather have a new one takes the old one away.
+  rmSync(join(folder, "c.example.com"), { recursive: true });
+  assert.equal(ca.orders.length, 3);
+  await clock.until(() => states()[2] === "valid");
+  assert.equal(ca.orders.length, 4);
+  const errors = second.log.lines.filter(({ level }) => level === "error");
+  assert.equal(errors.length, 3, "each is said once");
 });
 
 test("AC-13 a directory that others may read is closed to them: a fresh volume is open to all", async (t) => {
