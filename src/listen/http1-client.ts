@@ -24,6 +24,8 @@ const NOTHING = 3;
 const TUNNEL = 4;
 
 const UNREAD_MAX = 256 * 1024;
+/** Of later requests, read ahead of their time: without reading nobody would notice that the client has gone. */
+const LATER_MAX = 16 * 1024;
 const LINGER_MS = 2000;
 const EMPTY = Buffer.alloc(0);
 const NEVER = Number.POSITIVE_INFINITY;
@@ -113,7 +115,7 @@ export class Http1Client implements Client, BodySink, Timed {
     else {
       this.#hold(chunk);
       if (this.#expects === BODY) this.#takeHeldBody();
-      else if (this.#expects === LATER) this.#pause();
+      else if (this.#expects === LATER) this.#readAhead();
     }
   };
 
@@ -132,6 +134,12 @@ export class Http1Client implements Client, BodySink, Timed {
     if (!this.#paused) return;
     this.#paused = false;
     this.#socket.resume();
+  }
+
+  /** The request has come as a whole. */
+  #readAhead(): void {
+    if (this.#held.length > LATER_MAX) this.#pause();
+    else this.#unpause();
   }
 
   /** Requests that came ahead of their time, one after the other. A loop, because each may be answered at once. */
@@ -188,9 +196,10 @@ export class Http1Client implements Client, BodySink, Timed {
     if (end < bytes.length) this.#held = bytes.subarray(end);
     this.#setDeadline();
     site.gateway.handle(exchange);
-    // Whoever wants the body may want it later; until then the kernel keeps it. Bytes of a later request are not
-    // read either, but only once there are some: without reading nobody would notice that the client has gone.
-    if (this.#held.length > 0 && this.#exchange === exchange) this.#pause();
+    if (this.#held.length === 0 || this.#exchange !== exchange) return;
+    // Whoever wants the body may want it later; until then the kernel keeps it.
+    if (this.#expects === BODY) this.#pause();
+    else this.#readAhead();
   }
 
   #mayKeep(): boolean {
@@ -272,7 +281,7 @@ export class Http1Client implements Client, BodySink, Timed {
   #bodyComplete(): void {
     this.#body = undefined;
     this.#expects = LATER;
-    if (this.#held.length > 0) this.#pause();
+    this.#readAhead();
     if (this.#ended) return this.#next();
     this.limitAtMs = this.#deadlineMs;
     this.#limitSilence();
@@ -332,12 +341,12 @@ export class Http1Client implements Client, BodySink, Timed {
   }
 
   /**
-   * SL-10. A client that has closed its half, or is not read, may have gone: its reply must not be silent for ever. One
-   * that has closed its half is not waited for without end before its reply begins either: nobody would ever see it go.
+   * SL-10. A client that has closed its half, or is not read, may have gone: its reply must not be silent for ever, nor
+   * may it keep the client waiting without end before it begins. Nobody would ever see it go.
    */
   #limitSilence(): void {
     const { begun } = this.#reply;
-    if (this.#ended || !(this.#clientEnded || (begun && this.#paused))) return;
+    if (this.#ended || !(this.#clientEnded || this.#paused)) return;
     if (!begun && this.#body !== undefined) return;
     this.#limit(this.#site.settings.transport.respondingTimeouts.writeStallTimeout);
   }

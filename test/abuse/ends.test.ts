@@ -10,7 +10,7 @@ import type { Hooks, RetryPolicy } from "../../src/model/middleware.ts";
 import type { UpstreamCall, UpstreamEvents } from "../../src/model/upstream.ts";
 import { frame, headers, POST, RawClient, TYPE, uint32 } from "../conformance/http2-frames.ts";
 import { eventually } from "../e2e/harness.ts";
-import { Plane, type PlaneOptions, RawBackend, TestServer } from "../gateway/plane.ts";
+import { Plane, type PlaneOptions, RawBackend, TestServer, talk } from "../gateway/plane.ts";
 import { Http2Port } from "../listen/http2-site.ts";
 import { wait } from "./kit.ts";
 
@@ -62,6 +62,85 @@ for (const [what, backend, hooks, request] of [
     client.destroy();
   });
 }
+
+const ONE = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const POSTED = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+const slowly: Hooks = {
+  onRequest: () => new Promise((resolve) => setTimeout(resolve, 30, undefined)),
+};
+
+for (const [what, request, hooks] of [
+  ["two requests", ONE + ONE, []],
+  ["a request with a body and another one", POSTED + ONE, []],
+  ["a request with a body that was waited with, and another one", POSTED + ONE, [slowly]],
+  ["a request with a body that was waited with", POSTED, [slowly]],
+  ["some requests after the first", ONE.repeat(200), []],
+] as readonly (readonly [string, string, Hooks[]])[]) {
+  test(`SL-11 a client that has sent ${what} and resets is noticed before its reply begins`, async () => {
+    const silent = new RawBackend(() => {});
+    const [plane, server] = await planeTo(silent, { hooks });
+    const client = connect({ port: plane.port, host: "127.0.0.1", noDelay: true });
+    client.on("error", () => {});
+    client.write(request);
+    await eventually(() => assert.ok(silent.text.includes("\r\n\r\n")));
+    if (request.startsWith("POST")) await eventually(() => assert.ok(silent.text.endsWith("hello")));
+    await wait(30);
+    client.resetAndDestroy();
+    await eventually(() => assert.equal(plane.done.length, 1), 2);
+    assert.equal(server.inFlight, 0);
+    assert.equal(plane.upstream.open, 0);
+  });
+}
+
+for (const [what, request] of [
+  ["two requests and closes", ONE + ONE],
+  ["more requests than are read ahead and resets", ONE.repeat(20_000)],
+] as const) {
+  test(`SL-11 a client that has sent ${what} holds no server for ever`, async () => {
+    const silent = new RawBackend(() => {});
+    const [plane, server] = await planeTo(silent, { entryPoint: HALF });
+    const client = connect({ port: plane.port, host: "127.0.0.1", noDelay: true });
+    client.on("error", () => {});
+    client.write(request);
+    await eventually(() => assert.ok(silent.text.includes("\r\n\r\n")));
+    await wait(30);
+    if (request.length > 1000) client.resetAndDestroy();
+    else client.end();
+    await eventually(() => assert.ok(plane.done.length > 0), 5);
+    await eventually(() => assert.equal(server.inFlight, 0), 5);
+    assert.equal(plane.gateway.active, 0);
+    client.destroy();
+  });
+}
+
+test("SL-10 a client with another request waiting is read, and its silent event stream is not cut", async () => {
+  let ask = 0;
+  const events = new RawBackend((socket) => {
+    if (ask++ > 0) return void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nend");
+    const head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    socket.write(`${head}3\r\none\r\n`);
+    setTimeout(() => socket.write("3\r\ntwo\r\n0\r\n\r\n"), 600);
+  });
+  const [plane] = await planeTo(events, { entryPoint: HALF });
+  const text = await talk(plane.port, ONE + ONE, (all) => all.endsWith("end"));
+  assert.match(text, /one\r\n3\r\ntwo/);
+});
+
+test("H1-29 requests far ahead of their replies are all answered, in their order", async () => {
+  const [plane] = await planeTo(
+    new RawBackend((socket, chunk) => {
+      const [, path = ""] = /^GET (\S+)/.exec(chunk.toString("latin1")) ?? [];
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${path.length}\r\n\r\n${path}`);
+    }),
+  );
+  const count = 3000;
+  const asked = Array.from({ length: count }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`);
+  const text = await talk(plane.port, asked.join(""), (all) => all.endsWith(`/${count - 1}`), 20_000);
+  assert.deepEqual(
+    text.match(/(?<=\r\n\r\n)\/\d+/g),
+    asked.map((_, i) => `/${i}`),
+  );
+});
 
 test("BE-15 a request that goes wrong after its reply has begun gets no second reply", async () => {
   const hasty = new RawBackend((socket, chunk, all) => {
