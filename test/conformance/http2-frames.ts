@@ -150,7 +150,7 @@ export class RawClient {
     settings: Buffer = Buffer.alloc(0),
     hello: readonly Buffer[] = [HELLO, frame(TYPE.settings, 0, 0, settings)],
   ): Promise<RawClient> {
-    const socket = connect(port, "127.0.0.1");
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
     await once(socket, "connect");
     const client = new RawClient(socket);
     client.send(...hello);
