@@ -2,10 +2,12 @@ import { declare } from "../../src/labels/declare.ts";
 import type { LabelOptions } from "../../src/labels/options.ts";
 import type { Declaration } from "../../src/model/declared.ts";
 import { type Middleware, middleware } from "../../src/model/middleware.ts";
+import { dockerOptions } from "../../src/model/settings.ts";
 import type { Self, Workload } from "../../src/model/workload.ts";
 import { bool, text } from "../../src/schema/kinds.ts";
 import { list, mapOf } from "../../src/schema/option.ts";
 import { describeProblem, type Problem } from "../../src/schema/problem.ts";
+import { written } from "../gateway/plane.ts";
 
 const hooks = () => ({});
 
@@ -51,14 +53,8 @@ export const REGISTRY: ReadonlyMap<string, Middleware> = new Map(
 );
 
 export const OPTIONS: LabelOptions = {
+  ...written(dockerOptions, {}),
   provider: "docker",
-  exposedByDefault: true,
-  network: "",
-  defaultRule: "Host(`{{ normalize .Name }}`)",
-  constraints: "",
-  useBindPortIP: false,
-  allowExternalUrls: true,
-  exclusiveHosts: false,
   settingsPlace: (option) => ({ source: "flag", key: `providers.docker.${option}` }),
   shortForm: { plain: ["web"], secure: undefined },
   template: { environment: new Map(), nowMs: () => 0 },
@@ -106,7 +102,13 @@ export function read(
   self?: Self,
   registry = REGISTRY,
 ): Declaration {
-  return declare(workloads, self, { ...OPTIONS, ...options }, registry);
+  return declare(workloads, self, { ...OPTIONS, ...options, ...reread(options) }, registry);
+}
+
+/** The provider's own options come as somebody wrote them: what is not read has no effect here either. */
+function reread(options: Partial<LabelOptions>): Partial<LabelOptions> {
+  const own = Object.entries(options).filter(([name]) => name in dockerOptions);
+  return written(dockerOptions, Object.fromEntries(own.map(([name, value]) => [name, String(value)])));
 }
 
 export const lines = (problems: readonly Problem[]) => problems.map(describeProblem);

@@ -11,23 +11,20 @@ import ssh2 from "ssh2";
 import { answer } from "../../src/demo/api.ts";
 import { DemoEngine } from "../../src/demo/engine.ts";
 import { startDemoEngine } from "../../src/demo/start.ts";
-import { type EngineOptions, readEndpoint } from "../../src/providers/docker/endpoint.ts";
+import { dockerOptions } from "../../src/model/settings.ts";
+import { readEndpoint } from "../../src/providers/docker/endpoint.ts";
 import { Engine } from "../../src/providers/docker/engine.ts";
 import { isKnownHost } from "../../src/providers/docker/ssh.ts";
+import { written } from "../gateway/plane.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "waybill-endpoint-"));
 after(() => rmSync(folder, { recursive: true }));
 
-const settings = (rest: Partial<EngineOptions> = {}): EngineOptions => ({
-  endpoint: "unix:///var/run/docker.sock",
-  username: "",
-  password: "",
-  tls: undefined,
-  ...rest,
-});
+/** As somebody wrote them. */
+const settings = (texts: Record<string, string> = {}) => written(dockerOptions, texts);
 
 /** The names of the containers that an engine lists. */
-async function namesAt(options: Partial<EngineOptions>, env: NodeJS.ProcessEnv = {}): Promise<unknown> {
+async function namesAt(options: Record<string, string>, env: NodeJS.ProcessEnv = {}): Promise<unknown> {
   const engine = new Engine(readEndpoint(settings(options), env), 5000);
   try {
     await engine.negotiate();
@@ -58,7 +55,7 @@ test("an address without a scheme is TCP, and one that makes no sense is told", 
 });
 
 test("a login is sent only when it is complete", () => {
-  const headers = (rest: Partial<EngineOptions>) =>
+  const headers = (rest: Record<string, string>) =>
     readEndpoint(settings({ endpoint: "tcp://proxy", ...rest }), {}).modem.headers;
   assert.deepEqual(headers({ username: "u", password: "p" }), { Authorization: "Basic dTpw" });
   assert.equal(headers({ username: "u" }), undefined);
@@ -100,14 +97,15 @@ test("the engine is reached over TLS with a client certificate, from the setting
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const endpoint = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-  const client = { ca: join(folder, "ca.pem"), cert: read("client.pem"), key: read("client-key.pem") };
-  const given = { ...client, insecureSkipVerify: false, caOptional: undefined };
-  assert.deepEqual(await namesAt({ endpoint, tls: given }), ["/secret"]);
-  await assert.rejects(namesAt({ endpoint, tls: { ...given, cert: "", key: "" } }));
+  const ca = { "tls.ca": join(folder, "ca.pem") };
+  const own = { "tls.cert": read("client.pem"), "tls.key": read("client-key.pem") };
+  assert.deepEqual(await namesAt({ endpoint, ...ca, ...own }), ["/secret"]);
+  await assert.rejects(namesAt({ endpoint, ...ca }));
   await assert.rejects(
-    namesAt({ endpoint, tls: { ...given, ca: "" } }),
+    namesAt({ endpoint, ...own }),
     /its certificate is not trusted: name the authority that signed it in providers\.docker\.tls\.ca/,
   );
+  assert.deepEqual(await namesAt({ endpoint, ...own, "tls.insecureSkipVerify": "true" }), ["/secret"]);
 
   const certificates = join(folder, "env");
   mkdirSync(certificates);
@@ -126,9 +124,9 @@ test("the engine is reached over TLS with a client certificate, from the setting
 
 test("an engine that is asked by TLS and does not speak it is told apart from one that is away", async () => {
   const demo = await startDemoEngine({ containers: [] });
-  const tls = { ca: "", cert: "", key: "", insecureSkipVerify: true, caOptional: undefined };
   try {
-    await assert.rejects(namesAt({ endpoint: demo.endpoint, tls }), /does not speak TLS there/);
+    const options = { endpoint: demo.endpoint, "tls.insecureSkipVerify": "true" };
+    await assert.rejects(namesAt(options), /does not speak TLS there/);
   } finally {
     await demo.close();
   }
@@ -194,13 +192,15 @@ test("known_hosts is read as OpenSSH reads it", () => {
   assert.ok(!isKnownHost(`# web ssh-ed25519 ${blob}\n@revoked web ssh-ed25519 ${blob}`, "web", key));
 });
 
-test("an engine that accepts and says nothing is given up on", async () => {
+test("an engine that accepts and says nothing is given up on after httpClientTimeout", async () => {
   const server = createTcpServer(() => {});
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const engine = new Engine(
-    readEndpoint(settings({ endpoint: `tcp://127.0.0.1:${(server.address() as AddressInfo).port}` }), {}),
-    50,
-  );
+  const endpoint = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const options = settings({ endpoint, httpClientTimeout: "50ms" });
+  const engine = new Engine(readEndpoint(options, {}), options.httpClientTimeout);
+  const begun = performance.now();
   await assert.rejects(engine.negotiate(), /GET \/_ping was not answered in time/);
+  // Of itself it would be ten seconds.
+  assert.ok(performance.now() - begun < 9000);
   server.close();
 });

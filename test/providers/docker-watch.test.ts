@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type Demo, type DemoOptions, startDemoEngine } from "../../src/demo/start.ts";
-import { type DockerState, DockerWatch, type WatchOptions } from "../../src/providers/docker/watch.ts";
+import { dockerOptions } from "../../src/model/settings.ts";
+import { type DockerState, DockerWatch } from "../../src/providers/docker/watch.ts";
+import { written } from "../gateway/plane.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "waybill-docker-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -20,9 +22,9 @@ class Watcher {
   readonly watch: DockerWatch;
   #waiting: (() => void) | undefined;
 
-  constructor(endpoint: string, options: Partial<WatchOptions> = {}, idleMs = 60_000) {
+  constructor(endpoint: string, options: Record<string, string> = {}, idleMs = 60_000) {
     this.watch = new DockerWatch(
-      { endpoint, username: "", password: "", tls: undefined, httpClientTimeout: 0, watch: true, ...options },
+      written(dockerOptions, { endpoint, ...options }),
       {
         log: silent,
         env: {},
@@ -71,7 +73,7 @@ class Watcher {
 async function withDemo(
   options: DemoOptions,
   body: (demo: Demo, watcher: Watcher) => Promise<void>,
-  watching: Partial<WatchOptions> = {},
+  watching: Record<string, string> = {},
   isTcp = false,
 ): Promise<void> {
   const demo = await startDemoEngine({ ...(!isTcp && { socketPath: newSocket() }), ...options });
@@ -417,7 +419,7 @@ test("without watching, the containers are read once", async () => {
       await watcher.watch.done;
       assert.deepEqual(watcher.names(), ["web:running"]);
     },
-    { watch: false },
+    { watch: "false" },
   );
 });
 

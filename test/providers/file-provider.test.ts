@@ -13,7 +13,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Declaration } from "../../src/model/declared.ts";
+import { fileOptions } from "../../src/model/settings.ts";
 import { FileProvider } from "../../src/providers/file/provider.ts";
+import { written } from "../gateway/plane.ts";
 
 const LIMIT_MS = 20_000;
 
@@ -23,27 +25,32 @@ function temporary(t: TestContext): string {
   return directory;
 }
 
-function provider(t: TestContext, where: { filename?: string; directory?: string }, watch = true) {
+/** The options as somebody wrote them. */
+function provider(t: TestContext, options: Record<string, string>) {
   const published: Declaration[] = [];
   const changes = new EventEmitter();
-  const quiet = { debug() {}, info() {}, warn() {}, error() {} };
-  const files = new FileProvider(
-    { filename: "", directory: "", watch, debugLogGeneratedTemplate: false, ...where },
-    {
-      registry: new Map(),
-      secret: (reference) => reference,
-      template: { environment: new Map(), nowMs: () => 0 },
-      log: quiet,
-      publish(declaration) {
-        published.push(declaration);
-        changes.emit("change");
-      },
+  const debugged: Record<string, unknown>[] = [];
+  const log = {
+    debug: (fields: object) => void debugged.push({ ...fields }),
+    info() {},
+    warn() {},
+    error() {},
+  };
+  const files = new FileProvider(written(fileOptions, options), {
+    registry: new Map(),
+    secret: (reference) => reference,
+    template: { environment: new Map(), nowMs: () => 0 },
+    log,
+    publish(declaration) {
+      published.push(declaration);
+      changes.emit("change");
     },
-  );
+  });
   t.after(() => files.close());
   return {
     files,
     published,
+    debugged,
     routers: () => [...(published.at(-1)?.routers.keys() ?? [])].sort().join(),
     /** Waits until exactly these routers are declared. */
     async until(names: string) {
@@ -59,7 +66,7 @@ const router = (name: string) => `http: {routers: {${name}: {rule: "Host(\`${nam
 test("what is there is published before start returns", (t) => {
   const directory = temporary(t);
   writeFileSync(join(directory, "a.yml"), router("a"));
-  const { files, routers } = provider(t, { filename: join(directory, "a.yml") }, false);
+  const { files, routers } = provider(t, { filename: join(directory, "a.yml"), watch: "false" });
   void files.start();
   assert.equal(routers(), "a");
 });
@@ -137,7 +144,7 @@ test("a directory that goes away takes no routes with it", (t) => {
   const directory = join(temporary(t), "routes");
   mkdirSync(directory);
   writeFileSync(join(directory, "a.yml"), router("a"));
-  const { files, published, routers } = provider(t, { directory }, false);
+  const { files, published, routers } = provider(t, { directory, watch: "false" });
   void files.start();
   rmSync(directory, { recursive: true });
   files.reload();
@@ -145,13 +152,28 @@ test("a directory that goes away takes no routes with it", (t) => {
   assert.match(published.at(-1)!.problems[0]!.message, /does not exist; what it said before stays in force/);
 });
 
-test("reload reads everything again, watched or not", (t) => {
+test("without watching nothing is read again but by reload", async (t) => {
   const directory = temporary(t);
   const path = join(directory, "a.yml");
   writeFileSync(path, router("a"));
-  const { files, routers } = provider(t, { filename: path }, false);
-  void files.start();
+  const { files, routers } = provider(t, { filename: path, watch: "false" });
+  await files.start();
   writeFileSync(path, router("b"));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(routers(), "a");
   files.reload();
   assert.equal(routers(), "b");
+});
+
+test("debugLogGeneratedTemplate: what a template made of a file is logged", (t) => {
+  const directory = temporary(t);
+  const path = join(directory, "a.yml");
+  writeFileSync(path, `# {{ "made" }}\n${router("a")}`);
+  const logged = (debugLogGeneratedTemplate: string) => {
+    const { files, debugged } = provider(t, { filename: path, watch: "false", debugLogGeneratedTemplate });
+    files.reload();
+    return debugged.map(({ text }) => text);
+  };
+  assert.deepEqual(logged("true"), [`# made\n${router("a")}`]);
+  assert.deepEqual(logged("false"), []);
 });
