@@ -57,6 +57,7 @@ export async function obtain(attempt: Attempt, runtime: Runtime, world: Surround
   const { names, failures } = attempt;
   const caPlan = plan.cas[caAfter(failures, plan.cas.length)]!;
   const challenges = rotate(usable(names, plan.challenges), failures);
+  await forgetFinished(attempt, caPlan, runtime);
   await readyToAsk(attempt, caPlan, challenges, runtime, world);
   try {
     return await orderFrom(caPlan, challenges, attempt, runtime, world);
@@ -65,6 +66,13 @@ export async function obtain(attempt: Attempt, runtime: Runtime, world: Surround
     await giveBack(attempt, caPlan, runtime, world.clock).catch(() => {});
     throw error;
   }
+}
+
+/** We were stopped between saving a certificate and taking its order away: resumed, it would give the same again. */
+async function forgetFinished({ names, own }: Attempt, caPlan: CaPlan, { shelf }: Runtime): Promise<void> {
+  if (own?.ca !== caPlan.id) return;
+  const order = await shelf.loadOrder(caPlan.id, names);
+  if (order?.key === own.spec.key) await shelf.removeOrder(caPlan.id, names);
 }
 
 /** An order that can be resumed has been paid for, and a renewal cost nothing that could be given back. */

@@ -156,7 +156,9 @@ export class Shelf {
   }
 
   async #setAside(folder: string): Promise<undefined> {
-    if ((await this.vault.list(folder)).length === 0) return;
+    const paths = await this.vault.list(folder);
+    // The meta file is written last: without it this was to be the first version, and its order is there still.
+    if (!paths.some((path) => /\/meta\.json(?:\.bak)?$/.test(path))) return;
     const where = await this.vault.setAside(folder, this.#nowMs());
     this.#report(folder, `the certificate is broken and was moved to ${where}`);
   }

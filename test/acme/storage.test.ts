@@ -168,6 +168,21 @@ test("AC-14 a crash at any step of a write leaves the old certificate or the new
   }
 });
 
+test("AC-14 a first version that a crash left half written is no broken one, and the next write completes it", async (t) => {
+  const { shelf, reports, folder } = await openShelf(scratch(t));
+  const one = await kept("crash.example.com");
+  for (let step = 0; step < 3; step++) {
+    const crashing = new Shelf(crashAt(shelf.vault, step), Date.now, () => {});
+    await assert.rejects(crashing.saveCertificate(one), /power cut/);
+    assert.deepEqual((await shelf.loadCertificates()).kept, []);
+    assert.equal(await shelf.loadCertificate("ca.test", ["crash.example.com"]), undefined);
+  }
+  assert.deepEqual(reports, []);
+  assert.ok(!readdirSync(folder).includes("quarantine"));
+  await shelf.saveCertificate(one);
+  assert.deepEqual((await shelf.loadCertificates()).kept, [one]);
+});
+
 /** The same vault, dying at its nth write. */
 function crashAt(vault: Vault, step: number): Vault {
   let left = step;
@@ -217,6 +232,37 @@ test("AC-16 an order is saved with its key before it costs anything, and resumed
   assert.deepEqual([ca.orders.length, ca.issued], [1, 1]);
   const { key } = second.certificates()[0]!;
   assert.ok(createPrivateKey(key));
+});
+
+test("AC-16 an order that has become the certificate is not resumed for its renewal", async (t) => {
+  const clock = new FakeClock();
+  const ca = await new FakeCa(clock).listen(t);
+  const storage = scratch(t);
+  const options = resolverOptions({ caServer: ca.directory, storage });
+  const first = await startAcme(t, { le: options }, { clock });
+  let order: [string, string] | undefined;
+  ca.trick = ({ kind }) => {
+    if (kind !== "cert") return undefined;
+    const [name] = readdirSync(join(storage, "orders"), { recursive: true, encoding: "utf8" }).filter(
+      (path) => path.endsWith(".json"),
+    );
+    const file = join(storage, "orders", name!);
+    order ??= [file, readFileSync(file, "utf8")];
+    return undefined;
+  };
+  first.acme.want([want("a.example.com")]);
+  await clock.until(() => first.acme.status()[0]!.state === "valid");
+  await first.acme.close();
+  // As it is when we are killed between saving the certificate and taking the order away.
+  writeFileSync(...order!, { mode: 0o600 });
+
+  clock.advance(61 * 86_400_000);
+  const second = await startAcme(t, { le: options }, { clock });
+  second.acme.want([want("a.example.com")]);
+  const said = () => second.log.lines.filter(({ message }) => message === "certificate issued").length;
+  await clock.until(() => said() > 0);
+  await clock.pass(600_000);
+  assert.deepEqual([said(), ca.orders.length, ca.issued], [1, 2, 2]);
 });
 
 test("AC-17 two processes that share a directory order a name once, and both have it", async (t) => {
