@@ -127,6 +127,7 @@ export class RawClient {
   readonly frames: Frame[] = [];
   readonly heads: Head[] = [];
   closed = false;
+  acknowledges = true;
   readonly #fields = new FieldReader();
   #block: Buffer[] = [];
   #isLast = false;
@@ -175,7 +176,8 @@ export class RawClient {
       this.#rest = this.#rest.subarray(end);
       this.frames.push(one);
       if (one.type === TYPE.headers || one.type === TYPE.continuation) this.#readHead(one);
-      if (one.type === TYPE.settings && one.flags === 0) this.send(frame(TYPE.settings, ACK, 0));
+      if (one.type === TYPE.settings && one.flags === 0 && this.acknowledges)
+        this.send(frame(TYPE.settings, ACK, 0));
     }
     this.#wake();
   }
