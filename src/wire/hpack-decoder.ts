@@ -78,9 +78,10 @@ export class HpackDecoder {
         }
       } else {
         if (first >= 0x20 && first < 0x40) return false;
-        name = this.#name(block, at, end, first >= 0x40 ? 0x3f : 0x0f);
+        const wanted = first >= 0x40 || !this.tooLarge;
+        name = this.#name(block, at, end, first >= 0x40 ? 0x3f : 0x0f, wanted);
         if (name === undefined) return false;
-        value = this.#text(block, this.#at, end);
+        value = this.#text(block, this.#at, end, wanted);
         if (value === undefined) return false;
         at = this.#at;
         if (first >= 0x40) table.add(name, value);
@@ -104,27 +105,29 @@ export class HpackDecoder {
     return this.#table.bytesMax > this.#updateBytesMax ? -1 : at;
   }
 
-  #name(block: Buffer, at: number, end: number, most: number): string | undefined {
+  #name(block: Buffer, at: number, end: number, most: number, wanted: boolean): string | undefined {
     const index = this.#integer(block, at, end, most);
-    if (index === 0) return this.#text(block, this.#at, end);
+    if (index === 0) return this.#text(block, this.#at, end, wanted);
     if (index <= STATIC_LENGTH) return index < 0 ? undefined : STATIC_NAMES[index];
     const back = index - STATIC_LENGTH;
     const table = this.#table;
     return back > table.count ? undefined : table.names[(table.next - back) & table.mask];
   }
 
-  #text(block: Buffer, at: number, end: number): string | undefined {
+  /** Undefined: it is wrong. What is not wanted is only checked, and comes out empty. */
+  #text(block: Buffer, at: number, end: number, wanted: boolean): string | undefined {
     if (at >= end) return undefined;
     const huffman = block[at]! >= 0x80;
     const length = this.#integer(block, at, end, 0x7f);
     const from = this.#at;
     if (length < 0 || length > end - from) return undefined;
     this.#at = from + length;
-    if (!huffman) return block.toString("latin1", from, from + length);
+    if (!huffman) return wanted ? block.toString("latin1", from, from + length) : "";
     const most = decodedBytesMax(length);
     const target = most <= scratch.length ? scratch : Buffer.allocUnsafe(most);
     const decoded = huffmanDecode(block, from, from + length, target);
-    return decoded < 0 ? undefined : target.toString("latin1", 0, decoded);
+    if (decoded < 0) return undefined;
+    return wanted ? target.toString("latin1", 0, decoded) : "";
   }
 
   /** RFC 7541 §5.1: an integer that begins in the bits of `most`; -1 if it is cut off or too long. */

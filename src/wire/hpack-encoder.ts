@@ -12,7 +12,7 @@ const DO_NOT_INDEX = 0x00;
 const NEVER_INDEX = 0x10;
 const SIZE_UPDATE = 0x20;
 
-/** What is different in most messages would only push out of the table what is not. */
+/** What differs from message to message, and in the table would only push out what does not. */
 const CHANGING = [
   ":path",
   "age",
@@ -53,6 +53,10 @@ class Name {
 
 const CHAINS = 32;
 
+/** So many entries in a row that nobody asked for again, and the names of their chain rest for a while. */
+const UNUSED_MAX = 8;
+const REST_FIELDS = 256;
+
 function chainOf(name: string): number {
   let sum = name.length;
   for (let i = 0; i < name.length; i++) sum = (sum * 31 + name.charCodeAt(i)) | 0;
@@ -89,6 +93,8 @@ export class HpackEncoder {
   readonly #newest: number[];
   /** By slot of the table: the entry before it in its chain. */
   readonly #older: number[];
+  /** By chain: how many fields came since an entry was of use. */
+  readonly #unused: number[];
 
   /** `tableBytesMax`: what we are willing to spend. */
   constructor(tableBytesMax: number) {
@@ -99,6 +105,7 @@ export class HpackEncoder {
     this.#smallestBytes = bytes < TABLE_BYTES_DEFAULT ? bytes : -1;
     this.#newest = new Array<number>(CHAINS).fill(-1);
     this.#older = [];
+    this.#unused = new Array<number>(CHAINS).fill(0);
   }
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE changed: the next block begins with what RFC 7541 §4.2 requires. */
@@ -111,7 +118,10 @@ export class HpackEncoder {
     this.#peerBytesMax = bytes;
   }
 
-  /** Encodes the flat list into `target`, which has room by `blockBytesMax`, from `start` on; gives the end. */
+  /**
+   * Encodes the flat list into `target`, which has room by `blockBytesMax`, from `start` on; gives the end. What was
+   * encoded must be sent, and in the same order, or the peer's table is no longer ours.
+   */
   encode(list: readonly string[], target: Buffer, start: number): number {
     let at = this.#smallestBytes < 0 ? start : this.#sizeUpdates(target, start);
     for (let i = 0; i < list.length; i += 2) at = this.#field(nameOf(list[i]!), list[i + 1]!, target, at);
@@ -150,18 +160,28 @@ export class HpackEncoder {
       const slot = n & table.mask;
       if (table.names[slot] !== name.lower) continue;
       const index = STATIC_LENGTH + table.next - n;
-      if (table.values[slot] === value) return writeInteger(target, at, INDEXED, 0x7f, index);
+      if (table.values[slot] === value) {
+        this.#unused[name.chain] = 0;
+        return writeInteger(target, at, INDEXED, 0x7f, index);
+      }
       if (nameIndex === 0) nameIndex = index;
     }
-    // What fills much of the table pushes out more than it can ever spare.
-    if ((name.lower.length + value.length) * 4 > table.bytesMax)
+    if (!this.#isWorthKeeping(name, value))
       return writeLiteral(target, at, name, nameIndex, DO_NOT_INDEX, 0x0f, value);
     const end = writeLiteral(target, at, name, nameIndex, INDEX, 0x3f, value);
-    // See `copyOf`.
     this.#add(name, target.toString("latin1", end - value.length, end));
     return end;
   }
 
+  #isWorthKeeping(name: Name, value: string): boolean {
+    // What fills much of the table pushes out more than it can ever spare.
+    if ((name.lower.length + value.length) * 4 > this.#table.bytesMax) return false;
+    const unused = this.#unused[name.chain]!;
+    this.#unused[name.chain] = unused < REST_FIELDS ? unused + 1 : 0;
+    return unused < UNUSED_MAX;
+  }
+
+  /** `value` is a copy, for the same reason as names are. */
   #add(name: Name, value: string): void {
     const table = this.#table;
     const { next } = table;
@@ -194,9 +214,12 @@ function writeLiteral(
   return writeText(target, at, value);
 }
 
+// Never in Huffman codes: they take three to four times as long to write, and what they would spare is a quarter of
+// texts most of which are sent once a connection.
 function writeText(target: Buffer, start: number, text: string): number {
   const { length } = text;
   const at = writeInteger(target, start, 0, 0x7f, length);
+  // Below that, a call into C++ costs more than it spares.
   if (length > 24) target.write(text, at, "latin1");
   else for (let i = 0; i < length; i++) target[at + i] = text.charCodeAt(i);
   return at + length;
