@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer as createHttp2, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { frame, GET, headers, POST, RawClient, setting, TYPE, uint32 } from "../conformance/http2-frames.ts";
+import { PlaneProcess } from "./plane-child.ts";
 
 /** Clients that open many streams and take nothing, or send to servers that take nothing. */
 
@@ -74,34 +73,10 @@ function answerHttp1(socket: Socket): void {
   });
 }
 
-interface Said {
-  readonly megabytes: number;
-  readonly active: number;
-  readonly ended: readonly string[];
-}
-
-class PlaneProcess {
-  readonly #child: ChildProcess;
-  port = 0;
-
-  constructor(child: ChildProcess) {
-    this.#child = child;
-  }
-
-  static async start(scheme: string): Promise<PlaneProcess> {
-    const { port } = (await backend(scheme)).address() as AddressInfo;
-    const plane = new PlaneProcess(fork(join(import.meta.dirname, "plane-process.ts"), [`${port}`, scheme]));
-    open.push({ close: () => plane.#child.disconnect() });
-    const [said] = (await once(plane.#child, "message")) as [{ port: number }];
-    plane.port = said.port;
-    return plane;
-  }
-
-  async ask(): Promise<Said> {
-    this.#child.send("?");
-    const [said] = (await once(this.#child, "message")) as [Said];
-    return said;
-  }
+async function started(scheme: string): Promise<PlaneProcess> {
+  const plane = await PlaneProcess.start(((await backend(scheme)).address() as AddressInfo).port, scheme);
+  open.push(plane);
+  return plane;
 }
 
 const to = (path: string, fields = GET) =>
@@ -143,7 +118,7 @@ async function warm(plane: PlaneProcess): Promise<void> {
 async function cost(scheme: string, window: number, frames: (id: number) => Buffer[], enough: number) {
   let best = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 4 && best > enough; i++) {
-    const plane = await PlaneProcess.start(scheme);
+    const plane = await started(scheme);
     await warm(plane);
     const before = await plane.ask();
     const clients = await begin(plane.port, window, frames);
@@ -180,7 +155,7 @@ for (const scheme of ["http", "h2c"]) {
 }
 
 test("H2-05 40 clients of HTTP/1.1 that take nothing of huge replies of an HTTP/2 server cost at most 64 MB", async () => {
-  const plane = await PlaneProcess.start("h2c");
+  const plane = await started("h2c");
   await warm(plane);
   const before = await plane.ask();
   for (let i = 0; i < 40; i++) {
@@ -198,7 +173,7 @@ test("H2-05 40 clients of HTTP/1.1 that take nothing of huge replies of an HTTP/
 
 for (const path of ["/medium", "/large"]) {
   test(`H2-05 2,000 streams of ordinary clients that are slow are not cut off, whatever they hold together: ${path}`, async () => {
-    const plane = await PlaneProcess.start("http");
+    const plane = await started("http");
     const clients = await begin(plane.port, 65_535, (id) => [headers(id, to(path))]);
     await until(() => heads(clients) === CONNECTIONS * STREAMS);
     await sleep(1000);
@@ -213,7 +188,7 @@ for (const path of ["/medium", "/large"]) {
 }
 
 test("H2-05 a client that takes its replies slowly is not cut off", async () => {
-  const plane = await PlaneProcess.start("h2c");
+  const plane = await started("h2c");
   const client = await RawClient.open(plane.port, setting(4, 1000));
   open.push(client);
   client.send(headers(1, to("/large")));
