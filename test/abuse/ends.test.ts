@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { after, test } from "node:test";
-import type { Http2Stream } from "../../src/listen/http2-stream.ts";
 import type { Exchange } from "../../src/model/exchange.ts";
 import { FAULTS } from "../../src/model/fault.ts";
 import type { Hooks, RetryPolicy } from "../../src/model/middleware.ts";
@@ -242,7 +241,7 @@ test("SL-11 a request that its client resets without error ends while its body w
     () => {},
   ));
 
-/** The second act comes in the moment in which Node learns of the reset. */
+/** The second act comes in the moment in which the gateway is told of the reset, when half is cleared away. */
 async function resetWithoutError(
   first: (exchange: Exchange) => void,
   then: (exchange: Exchange) => void,
@@ -252,7 +251,7 @@ async function resetWithoutError(
   handlers.push((one) => {
     exchange = one;
     first(one);
-    (one.client as Http2Stream).stream.once("aborted", () => then(one));
+    port.onLeft = then;
   });
   const client = await RawClient.open(port.port);
   client.send(headers(1, POST, false), frame(TYPE.data, 0, 1, Buffer.alloc(1000)));

@@ -28,6 +28,8 @@ export class Http2Port {
   readonly settings: EntryPointSettings;
   readonly entryPoint: EntryPoint;
   port = 0;
+  /** What happens in the moment in which the gateway is told that a client has left. */
+  onLeft: Handler = () => {};
 
   private constructor(settings: EntryPointSettings, handler: Handler) {
     const { record } = this;
@@ -39,6 +41,7 @@ export class Http2Port {
       left: (exchange) => {
         exchange.clientLeft = true;
         record.left.push(exchange);
+        this.onLeft(exchange);
       },
       done: (exchange) => void record.done.push(exchange),
       refused: (_connection, fault, detail) => void record.refused.push({ fault, detail }),
