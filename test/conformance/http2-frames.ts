@@ -146,13 +146,17 @@ export class RawClient {
   }
 
   /** `hello`: what is sent first in place of the preface and the settings. */
-  static async open(
-    port: number,
-    settings: Buffer = Buffer.alloc(0),
-    hello: readonly Buffer[] = [HELLO, frame(TYPE.settings, 0, 0, settings)],
-  ): Promise<RawClient> {
+  static async open(port: number, settings?: Buffer, hello?: readonly Buffer[]): Promise<RawClient> {
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
     await once(socket, "connect");
+    return RawClient.over(socket, settings, hello);
+  }
+
+  static over(
+    socket: Socket,
+    settings: Buffer = Buffer.alloc(0),
+    hello: readonly Buffer[] = [HELLO, frame(TYPE.settings, 0, 0, settings)],
+  ): RawClient {
     const client = new RawClient(socket);
     client.send(...hello);
     return client;

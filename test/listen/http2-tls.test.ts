@@ -5,6 +5,7 @@ import { afterEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { Acceptor } from "../../src/tls/acceptor.ts";
+import { CODE, END_HEADERS, frame, RawClient, TYPE } from "../conformance/http2-frames.ts";
 import { Plane, type PlaneOptions, RawBackend, replying, TestServer, talk } from "../gateway/plane.ts";
 import { makeCertificate, specOf, tlsSpec } from "../tls/certificates.ts";
 import { Http2Client } from "../upstream/http2-backend.ts";
@@ -313,4 +314,25 @@ test("a failing reply of the server in the middle is a reset for an HTTP/2 clien
   const reply = await browser(await secure(server)).ask({ ":path": "/", ":authority": "app.test" });
   assert.equal(reply.text, "half");
   assert.equal(reply.code, 2);
+});
+
+test("H2-08 a hundred broken and oversized blocks over TLS, from clients that leave at once, do no harm", async () => {
+  const plane = await secure(await hello());
+  const broken = Buffer.alloc(16_384, 0xff);
+  for (let i = 0; i < 100; i++) {
+    const socket = connectTls({
+      port: plane.port,
+      servername: "app.test",
+      ALPNProtocols: ["h2"],
+      rejectUnauthorized: false,
+    });
+    await once(socket, "secureConnect");
+    const client = RawClient.over(socket);
+    // Some are still sending when the connection ends, and some are gone by then.
+    for (let k = 0; k < 1 + (i % 4); k++) client.send(frame(TYPE.headers, END_HEADERS, 1 + 2 * k, broken));
+    if (i % 5 > 0) assert.equal(await client.goaway(), CODE.compression);
+    client.close();
+  }
+  const reply = await browser(plane).ask({ ":path": "/", ":authority": "app.test" });
+  assert.equal(reply.text, "hello");
 });
