@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { freePort, until } from "./pebble.ts";
+import { freePort } from "../free-port.ts";
+import { until } from "./pebble.ts";
 
 /** Of the key `waybill` that may change its zones. */
 export const SECRET = Buffer.from("a key of thirty-two bytes, really").toString("base64");

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -9,6 +8,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Agent, request } from "undici";
 import { newKey } from "../../src/acme/certificate.ts";
 import { alternativeNames, signingPair, x509 } from "../../src/acme/x509.ts";
+import { freePort } from "../free-port.ts";
 
 /** A real Pebble with its DNS server, on free ports, thrown away with the test. */
 export interface Pebble {
@@ -26,6 +26,8 @@ export interface Pebble {
   /** PEM of an issuing root, by number. */
   root(n: number): Promise<string>;
   kill(): void;
+  /** What it has said so far. */
+  log(): string;
   /** Whether it is new enough for renewal information, profiles and addresses. */
   readonly isRecent: boolean;
 }
@@ -48,14 +50,6 @@ export function hasPebble(t: TestContext): boolean {
   if (process.env["CI"] === "true") throw new Error("pebble is not installed");
   t.skip("pebble is not installed");
   return false;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export async function startPebble(t: TestContext, options: PebbleOptions = {}): Promise<Pebble> {
@@ -93,11 +87,17 @@ export async function startPebble(t: TestContext, options: PebbleOptions = {}): 
       PEBBLE,
       ["-config", join(folder, "config.json"), "-dnsserver", `127.0.0.1:${options.dnsPort ?? dnsPort}`],
       {
-        stdio: process.env["SHOW_LOG"] ? "inherit" : "ignore",
+        stdio: ["ignore", "pipe", "pipe"],
         env: environment,
       },
     ),
   ];
+  const said: string[] = [];
+  for (const stream of [children[1]!.stdout!, children[1]!.stderr!])
+    stream.on("data", (chunk) => {
+      said.push(String(chunk));
+      if (process.env["SHOW_LOG"]) process.stderr.write(chunk);
+    });
   t.after(() => {
     for (const child of children) child.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
@@ -128,6 +128,7 @@ export async function startPebble(t: TestContext, options: PebbleOptions = {}): 
       return reply.body.text();
     },
     kill: () => void children[1]!.kill("SIGKILL"),
+    log: () => said.join(""),
   };
 }
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { Redis } from "ioredis";
-import { freePort, until } from "./pebble.ts";
+import { freePort } from "../free-port.ts";
+import { until } from "./pebble.ts";
 
 /** A Redis of its own, and a directory for each machine's copy. */
 export async function startRedis(t: TestContext) {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { eventually, startProduct } from "../e2e/harness.ts";
+import { freePort } from "../free-port.ts";
 
 const configuration = (port: number) => `
 http:
@@ -34,14 +35,6 @@ async function startApplication(delayMs = 0) {
       server.close();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 const run = promisify(execFile);

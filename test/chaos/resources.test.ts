@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { eventually, startProduct } from "../e2e/harness.ts";
+import { freePort } from "../free-port.ts";
 import { OK, Plane, RawBackend, replies, TestServer, talk } from "../gateway/plane.ts";
 
 const GB = 1 << 30;
@@ -118,14 +119,6 @@ test("RS-12 SL-12 when there are no descriptors left new connections are closed,
   assert.ok(busy < 0.2, `${Math.round(busy * 100)} % of a core`);
   assert.ok(kept < 256, `${kept} connections are kept`);
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 function cpuMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { eventually } from "../e2e/harness.ts";
+import { freePort } from "../free-port.ts";
 
 /** The product as a process of its own, that is told to stop by signals while it is busy. */
 
@@ -47,14 +48,6 @@ async function startApplication(delayMs: number) {
       server.close();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 async function startProcess(url: string, ...flags: string[]) {

@@ -4,8 +4,9 @@ import { writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { freePort, hasPebble, type Pebble, startPebble } from "../acme/pebble.ts";
+import { hasPebble, type Pebble, startPebble } from "../acme/pebble.ts";
 import { startRedis } from "../acme/redis-server.ts";
+import { freePort } from "../free-port.ts";
 import { eventually } from "./harness.ts";
 import { resolverFlags, scratchFolder, secureGet, shown } from "./https.ts";
 

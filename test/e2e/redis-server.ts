@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { Redis } from "ioredis";
+import { freePort } from "../free-port.ts";
 import { eventually } from "./harness.ts";
 
 /** Why tests with a real Redis cannot run here, or false when they can. In CI they always run, and fail without it. */
@@ -14,14 +14,6 @@ export function withoutRedis(): string | false {
     (name) => spawnSync("which", [name]).status !== 0,
   );
   return missing.length > 0 && `needs ${missing.join(" and ")}`;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export interface RedisServer {

@@ -11,10 +11,11 @@ import { type SharedLimitOptions, sharedLimitOptions, type Taken } from "../../s
 import { connect } from "../../src/redis/connect.ts";
 import { SharedLimits } from "../../src/redis/shared-limits.ts";
 import { type Reader, readOptions } from "../../src/schema/option.ts";
+import { freePort } from "../free-port.ts";
 import { nodeOf } from "../middleware/harness.ts";
 import { makeCertificate } from "../tls/certificates.ts";
 import { eventually, type Product, startProduct, startServer } from "./harness.ts";
-import { freePort, makeRedis, startRedis, withoutRedis } from "./redis-server.ts";
+import { makeRedis, startRedis, withoutRedis } from "./redis-server.ts";
 
 const skip = withoutRedis();
 
