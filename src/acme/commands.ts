@@ -6,7 +6,7 @@ import { InternalCa } from "./internal-ca.ts";
 import { DEFAULT_STORAGE } from "./issuers.ts";
 import { storagePaths } from "./resolver.ts";
 import type { Kept, Shelf } from "./shelf.ts";
-import { openStorage } from "./storage.ts";
+import { importOnce, openStorage } from "./storage.ts";
 
 /** What `waybill certs` does; the proxy may be running meanwhile. */
 export interface CommandHost {
@@ -51,8 +51,10 @@ async function withShelves<T>(host: CommandHost, use: (shelf: Shelf) => Promise<
   const report = (entry: string, message: string) => log.warn({ entry }, message);
   const results: T[] = [];
   for (const paths of storages.values()) {
-    const shelf = await openStorage(paths, resolvers, { clock: systemClock, log, environment, report });
+    const tools = { clock: systemClock, log, environment, report };
+    const shelf = await openStorage(paths.storage, tools);
     try {
+      await importOnce(paths.legacyFile, resolvers, shelf, tools);
       results.push(await use(shelf));
     } finally {
       await shelf.vault.close();

@@ -12,7 +12,7 @@ import { planResolver, type ResolverPlan, storagePaths } from "./resolver.ts";
 import { SharedChallenges } from "./shared-challenges.ts";
 import type { Kept, Shelf } from "./shelf.ts";
 import { makeSolvers } from "./solvers.ts";
-import { openStorage } from "./storage.ts";
+import { importOnce, openStorage, type StorageTools } from "./storage.ts";
 
 /** A certificate resolver at work: something that gives certificates, and where they are kept. */
 export interface Issuer {
@@ -42,6 +42,8 @@ export interface IssuerTools {
   readonly onStore: (shelf: Shelf) => Promise<void>;
   /** Another process may have written to a store. */
   readonly onChanged: () => void;
+  /** A store that was away is there again. */
+  readonly onBack: () => void;
 }
 
 /** The resolver that needs no CA: `certResolver: internal`. */
@@ -55,6 +57,8 @@ export class Issuers {
   readonly #issuers = new Map<string, Issuer>();
   readonly #unusable = new Map<string, string>();
   readonly #shelves = new Map<string, Shelf>();
+  /** Stores whose certificates have been handed out. */
+  readonly #read = new Set<string>();
   readonly #shared = new Map<string, SharedChallenges>();
   readonly #connections = new Map<string, Connection>();
   readonly #budgets = new Map<string, Budget>();
@@ -150,18 +154,32 @@ export class Issuers {
   }
 
   async #openShelf(paths: Pick<ResolverPlan, "storage" | "legacyFile">): Promise<Shelf> {
-    const { storage } = paths;
-    const known = this.#shelves.get(storage);
-    if (known !== undefined) return known;
-    const { log, environment, clock, board, resolvers, onStore, onChanged } = this.#tools;
-    const report = (entry: string, message: string) => log.error({ storage, entry }, message);
-    const shelf = await openStorage(paths, resolvers, { clock, log, environment, report });
+    const { storage, legacyFile } = paths;
+    const { resolvers, onStore } = this.#tools;
+    const tools = this.#storageTools(storage);
+    const shelf = this.#shelves.get(storage) ?? this.#follow(storage, await openStorage(storage, tools));
+    if (this.#read.has(storage)) return shelf;
+    await importOnce(legacyFile, resolvers, shelf, tools);
     await onStore(shelf);
+    this.#read.add(storage);
+    return shelf;
+  }
+
+  #storageTools(storage: string): StorageTools {
+    const { log, environment, clock } = this.#tools;
+    const report = (entry: string, message: string) => log.error({ storage, entry }, message);
+    return { clock, log, environment, report };
+  }
+
+  /** Before anything is read of it: its server may be away, and is to be read when it comes. */
+  #follow(storage: string, shelf: Shelf): Shelf {
+    const { board, clock, onChanged, onBack } = this.#tools;
     const shared = new SharedChallenges(shelf.vault, board, clock);
-    shelf.vault.watch(() => {
+    const changed = () => {
       void shared.refresh();
       onChanged();
-    });
+    };
+    shelf.vault.watch(changed, onBack);
     this.#shelves.set(storage, shelf);
     this.#shared.set(storage, shared);
     return shelf;

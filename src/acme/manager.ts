@@ -70,6 +70,7 @@ export class Acme {
       ...(host.authorityPort !== undefined && { authorityPort: host.authorityPort }),
       onStore: (shelf) => this.#load(shelf),
       onChanged: () => this.#lookElsewhere(),
+      onBack: () => this.#retryUnstored(),
     });
     const { log } = host;
     this.#advice = new Advice(log, this.#clock, random);
@@ -252,6 +253,12 @@ export class Acme {
       this.#wake();
     });
     this.#jobs.add(job);
+  }
+
+  /** Nobody need wait for patience that only the store's absence has taught. */
+  #retryUnstored(): void {
+    for (const ticket of this.#tickets) if (ticket.failure?.type === "storage") ticket.forced = true;
+    this.#wake();
   }
 
   /** Another process may have finished: those who wait for it look again now. */

@@ -171,7 +171,8 @@ export class RedisVault implements Vault {
     };
   }
 
-  watch(changed: () => void): void {
+  watch(changed: () => void, back: () => void): void {
+    this.#redis.on("ready", back);
     this.#listener?.disconnect();
     const listener = this.#redis.duplicate();
     this.#listener = listener;

@@ -2,7 +2,7 @@ import type { Logger } from "../model/host.ts";
 import type { AcmeOptions } from "../model/settings.ts";
 import type { Clock } from "./clock.ts";
 import { FileVault } from "./file-vault.ts";
-import { caId, planResolver, type ResolverPlan } from "./resolver.ts";
+import { caId, planResolver } from "./resolver.ts";
 import { type Kept, type Report, Shelf } from "./shelf.ts";
 import { type LegacyResolver, readLegacyFile } from "./traefik-file.ts";
 import type { Vault } from "./vault.ts";
@@ -18,14 +18,8 @@ export interface StorageTools {
 const IMPORTED = "imported.json";
 
 /** Opens the store of a resolver, whatever it is. Throws `VaultError` when it cannot be used. */
-export async function openStorage(
-  plan: Pick<ResolverPlan, "storage" | "legacyFile">,
-  resolvers: ReadonlyMap<string, AcmeOptions>,
-  tools: StorageTools,
-): Promise<Shelf> {
-  const shelf = new Shelf(await openVault(plan.storage, tools), () => tools.clock.nowMs(), tools.report);
-  if (plan.legacyFile !== undefined) await importOnce(plan.legacyFile, resolvers, shelf, tools);
-  return shelf;
+export async function openStorage(storage: string, tools: StorageTools): Promise<Shelf> {
+  return new Shelf(await openVault(storage, tools), () => tools.clock.nowMs(), tools.report);
 }
 
 async function openVault(storage: string, { environment }: StorageTools): Promise<Vault> {
@@ -34,13 +28,14 @@ async function openVault(storage: string, { environment }: StorageTools): Promis
   return RedisVault.open(storage, environment);
 }
 
-async function importOnce(
-  path: string,
+/** Brings what is in Traefik's file, if there is one, into a store that has not had it yet. */
+export async function importOnce(
+  path: string | undefined,
   resolvers: ReadonlyMap<string, AcmeOptions>,
   shelf: Shelf,
   { log, clock }: StorageTools,
 ): Promise<void> {
-  if ((await shelf.vault.get(IMPORTED)) !== undefined) return;
+  if (path === undefined || (await shelf.vault.get(IMPORTED)) !== undefined) return;
   const file = await readLegacyFile(path);
   if (file === undefined) return;
   let count = 0;

@@ -20,8 +20,8 @@ export interface Vault {
   setAside(path: string, nowMs: number): Promise<string>;
   /** Undefined when another holds it. Never waits for it. */
   tryLock(name: string): Promise<Lock | undefined>;
-  /** Calls back when another process may have changed something. */
-  watch(changed: () => void): void;
+  /** Calls back when another process may have changed something, and when a server that was away is there again. */
+  watch(changed: () => void, back: () => void): void;
   /** How many other processes watch it now, as far as is known. Never throws. */
   peers(): Promise<number>;
   close(): Promise<void>;
