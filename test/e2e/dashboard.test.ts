@@ -184,15 +184,31 @@ test("axe finds nothing to mend on any page, in light and in dark", { skip }, as
   }
 });
 
-test("the page is small and soon there", { skip }, async () => {
+test("the page is small: at most 200 KB come over the line", { skip }, async () => {
   await using browsing = await visit();
   let bytes = 0;
   browsing.page.on("response", async (response) => {
     bytes += Number(response.headers()["content-length"] ?? 0);
   });
   await browsing.go("", "Overview");
-  assert.ok(bytes < 200_000, `${bytes} bytes`);
+  assert.ok(bytes > 10_000 && bytes < 200_000, `${bytes} bytes`);
 });
+
+test("the page is soon there: by the browser's own clock something is painted within a second", {
+  skip,
+}, async () => {
+  const painted: number[] = [];
+  // The best of several counts: what else the machine does is not the page's fault. Each has an empty cache.
+  for (let i = 0; i < 5; i++) {
+    await using browsing = await visit();
+    await browsing.go("", "Overview");
+    painted.push(await (await browsing.page.waitForFunction(firstPaintMs)).jsonValue());
+  }
+  assert.ok(Math.min(...painted) < 1000, painted.map((ms) => `${Math.round(ms)} ms`).join(", "));
+});
+
+/** Runs in the browser: from the navigation to the first text or picture that a person sees; 0 before it. */
+const firstPaintMs = () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0;
 
 if (process.env["UPDATE_SCREENSHOTS"] === "1") test("screenshots for the documentation", takeScreenshots);
 
