@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Timed } from "../lib/time-limits.ts";
 import { type BodySink, type BodySource, NO_BODY } from "../model/body.ts";
 import type { Client } from "../model/client.ts";
 import { Exchange, type Reply } from "../model/exchange.ts";
@@ -10,6 +11,8 @@ import type { HttpGateway } from "./gateway.ts";
 import { toService } from "./handle.ts";
 
 const REPLY_BYTES_MAX = 1024 * 1024;
+/** From its head to its end. Some replies, event streams first of all, have none. */
+const REPLY_MS = 60_000;
 
 /** Sends a request of our own to a service and gives its whole reply, whatever comes of it. */
 export function callService(
@@ -66,7 +69,9 @@ export function innerExchange(
 }
 
 /** Takes a reply as a client would, into memory; with `bytesMax` -1 its body is thrown away. */
-export class InnerClient implements Client, BodySink {
+export class InnerClient implements Client, BodySink, Timed {
+  limitAtMs: number;
+  limitIndex: number;
   readonly #gateway: HttpGateway;
   readonly #bytesMax: number;
   readonly #resolve: (reply: Reply) => void;
@@ -75,6 +80,8 @@ export class InnerClient implements Client, BodySink {
   #exchange: Exchange | undefined;
 
   constructor(gateway: HttpGateway, bytesMax: number, resolve: (reply: Reply) => void) {
+    this.limitAtMs = 0;
+    this.limitIndex = -1;
     this.#gateway = gateway;
     this.#bytesMax = bytesMax;
     this.#resolve = resolve;
@@ -87,6 +94,9 @@ export class InnerClient implements Client, BodySink {
 
   send(exchange: Exchange): void {
     this.#exchange = exchange;
+    const { limits } = this.#gateway;
+    this.limitAtMs = limits.nowMs + REPLY_MS;
+    limits.add(this);
     const { replyTransforms: transforms, replyBody } = exchange;
     let sink: BodySink = this;
     for (let i = (transforms?.length ?? 0) - 1; i >= 0; i--) sink = transforms![i]!(sink, replyBody);
@@ -99,13 +109,16 @@ export class InnerClient implements Client, BodySink {
 
   abort(exchange: Exchange): void {
     this.#exchange = exchange;
-    this.#finish({
-      status: 502,
-      headers: [],
-      body: "",
-      reason: "aborted",
-      fault: FAULTS["upstream-truncated"],
-    });
+    this.#cut(FAULTS["upstream-truncated"]);
+  }
+
+  timedOut(): void {
+    this.#cut(FAULTS["upstream-stalled"]);
+  }
+
+  #cut(fault: Fault): void {
+    this.#exchange?.call?.cancel();
+    this.fail(fault);
   }
 
   data(chunk: Buffer): boolean {
@@ -113,8 +126,7 @@ export class InnerClient implements Client, BodySink {
     this.#bytes += chunk.length;
     if (this.#bytes > this.#bytesMax) {
       this.#exchange.replyBody.cancel();
-      const fault = FAULTS["reply-too-large"];
-      this.#finish({ status: fault.status, headers: [], body: "", reason: fault.code, fault });
+      this.fail(FAULTS["reply-too-large"]);
       return true;
     }
     this.#chunks.push(Buffer.from(chunk));
@@ -137,6 +149,7 @@ export class InnerClient implements Client, BodySink {
     if (exchange === undefined) return;
     this.#exchange = undefined;
     this.#chunks = [];
+    this.#gateway.limits.remove(this);
     this.#gateway.over(exchange);
     this.#resolve(reply);
   }

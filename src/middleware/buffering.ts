@@ -1,8 +1,10 @@
 import { compilePredicate, type PredicateFunction } from "../lib/predicate.ts";
+import type { BodySource } from "../model/body.ts";
 import { type Exchange, type Reply, reply } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
-import { removeHeader } from "../model/headers.ts";
+import { getHeader, removeHeader } from "../model/headers.ts";
 import { middleware, type Outcome, type RetryPolicy } from "../model/middleware.ts";
+import { PassingBody } from "../model/passing-body.ts";
 import { size, text } from "../schema/kinds.ts";
 
 const TRIES_MAX = 10;
@@ -26,7 +28,10 @@ export default middleware({
       default: "0",
     }),
     memRequestBodyBytes: size({ doc: "Request bodies beyond this are kept on disk.", default: "1MiB" }),
-    maxResponseBodyBytes: size({ doc: "Larger replies become a 500; 0 for any size.", default: "0" }),
+    maxResponseBodyBytes: size({
+      doc: "Larger replies become a 500; 0 for any size. Event streams and gRPC are not held back, and cut there.",
+      default: "0",
+    }),
     memResponseBodyBytes: size({ doc: "Replies beyond this are kept on disk.", default: "1MiB" }),
     retryExpression: text({
       doc: "When to send the request again: IsNetworkError(), Attempts(), ResponseCode() and RequestMethod() with comparisons, && and ||.",
@@ -56,7 +61,9 @@ export default middleware({
       onResponse(exchange) {
         if (exchange.replyBody.length === 0 || exchange.upgrade !== undefined || exchange.method === "HEAD")
           return undefined;
-        return readReply(exchange);
+        if (!isStream(exchange)) return readReply(exchange);
+        if (replyMax > 0) exchange.replyBody = new BoundedBody(exchange.replyBody, replyMax);
+        return undefined;
       },
       onDone(exchange) {
         ends.get(exchange)?.abort();
@@ -100,6 +107,31 @@ export default middleware({
     }
   },
 });
+
+/** What comes part by part and may never end: waited with until it is whole, it would never be seen. */
+function isStream({ replyHeaders }: Exchange): boolean {
+  const type = getHeader(replyHeaders, "content-type") ?? "";
+  return /^(?:text\/event-stream|application\/grpc)/i.test(type);
+}
+
+/** A reply that is cut when it has more bytes than it may. */
+class BoundedBody extends PassingBody {
+  #left: number;
+
+  constructor(source: BodySource, bytesMax: number) {
+    super(source, source.length);
+    this.#left = bytesMax;
+  }
+
+  override data(chunk: Buffer): boolean {
+    this.#left -= chunk.length;
+    if (this.#left >= 0) return super.data(chunk);
+    const { sink } = this;
+    this.cancel();
+    sink?.fail(REPLY_TOO_LARGE.fault!);
+    return true;
+  }
+}
 
 const limitOf = (bytesMax: number) => (bytesMax > 0 ? bytesMax : Number.MAX_SAFE_INTEGER);
 

@@ -1,3 +1,4 @@
+import { group, list, mapOf } from "../schema/composites.ts";
 import {
   bool,
   choice,
@@ -11,7 +12,7 @@ import {
   statusRange,
   text,
 } from "../schema/kinds.ts";
-import { group, list, mapOf, type Values } from "../schema/option.ts";
+import type { Values } from "../schema/option.ts";
 
 /**
  * What routers, services, transports and TLS can say, in labels and in files alike: the one declaration of every
@@ -214,7 +215,7 @@ export const mirroring = group({
       name: text({ doc: "Service that gets a copy.", required: true }),
       percent: percent({ doc: "Share of the requests that are copied.", default: "0" }),
     }),
-  )({ doc: "Services that get copies." }),
+  )({ doc: "Services that get copies. Their replies are read for a minute at most, and thrown away." }),
   healthCheck: parentHealth({ doc: "Report the main service's health to its parent." }),
 });
 

@@ -466,6 +466,41 @@ test("mirrors get a copy of the request and its body after the client has its re
   assert.equal(copy.text.match(/X-Forwarded-For/g)!.length, 1);
 });
 
+const EVENTS = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
+const NO_LIMITS = { requestMs: 0, idleMs: 0, connectMs: 0, bodyBytesMax: 0 };
+
+for (const [by, limits] of [
+  ["a minute", NO_LIMITS],
+  ["the time that its service has", { ...NO_LIMITS, requestMs: 500 }],
+] as const) {
+  test(`a copy's reply that never ends is given up after ${by}`, { timeout: 5000 }, async (t) => {
+    const other = await replying(EVENTS).start();
+    open.push(other);
+    const server = new TestServer(other.port);
+    const plane = await setUp(replying(OK), {
+      service: (leaf) => {
+        const mirrored = { ...leaf, name: "copy@test", limits, pick: () => server };
+        const service = { name: "copy@test", available: () => true, choose: () => mirrored };
+        const mirrors = [{ service, body: false, bodyBytesMax: -1 }];
+        const choose = (exchange: Exchange) => {
+          exchange.plan ??= { mirrors, fallback: undefined };
+          return leaf;
+        };
+        return { name: "mirror@test", available: () => true, choose };
+      },
+    });
+    assert.equal(status(await talk(plane.port, CLOSE)), 200);
+    while (other.text === "") await wait(5);
+    const ended = once(other.sockets[0]!, "end");
+    await wait(50);
+    assert.equal(server.inFlight, 1);
+    const now = performance.now.bind(performance);
+    if (by === "a minute") t.mock.method(performance, "now", () => now() + 61_000);
+    await ended;
+    assert.equal(server.inFlight, 0);
+  });
+}
+
 test("a fallback answers instead of a reply with one of its statuses", async () => {
   const spare = await setUp(replying(OK));
   const plane = await setUp(replying("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), {

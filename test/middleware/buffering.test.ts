@@ -122,3 +122,53 @@ test("a retryExpression that makes no sense is shown with the place", () => {
   assert.match(wrong("IsNetworkError() > 1"), /is not compared/);
   assert.match(wrong("IsNetworkError(1)"), /takes 0 numbers, found 1/);
 });
+
+/** Sends what it is told to, and never ends. */
+function endless(): BodySource & { say(text: string): boolean; cancelled: boolean } {
+  let sink: BodySink | undefined;
+  return {
+    length: -1,
+    cancelled: false,
+    flow: (to) => {
+      sink = to;
+    },
+    say: (text) => sink!.data(Buffer.from(text)),
+    resume() {},
+    cancel() {
+      this.cancelled = true;
+    },
+  };
+}
+
+for (const type of ["text/event-stream; charset=utf-8", "application/grpc+proto"]) {
+  test(`buffering lets replies of ${type} pass as they come, and maxResponseBodyBytes cuts them`, async () => {
+    for (const [max, cut] of [
+      ["0", false],
+      ["6", true],
+    ] as const) {
+      const events = endless();
+      const hooks = make(buffering, { maxResponseBodyBytes: max });
+      const exchange = request();
+      await run(hooks, exchange, (x) => answer(x, 200, ["Content-Type", type], events));
+      let got = "";
+      let fault = "";
+      exchange.replyBody.flow({
+        data: (chunk) => {
+          got += chunk;
+          return true;
+        },
+        end() {},
+        fail: (why) => {
+          fault = why.code;
+        },
+      });
+      events.say("one");
+      assert.equal(got, "one", "at once");
+      events.say("two");
+      events.say("three");
+      assert.equal(got, cut ? "onetwo" : "onetwothree");
+      assert.equal(fault, cut ? "reply-too-large" : "");
+      assert.equal(events.cancelled, cut);
+    }
+  });
+}
