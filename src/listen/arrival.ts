@@ -3,9 +3,9 @@ import type { TLSSocket } from "node:tls";
 import type { Timed } from "../lib/time-limits.ts";
 import type { ConnectionTls } from "../model/exchange.ts";
 import type { TlsCaller } from "../model/tls-acceptor.ts";
+import { HTTP2_PREFACE } from "../wire/http2-frames.ts";
 import { mayBeProxyHeader, parseProxyHeader } from "../wire/proxy-protocol.ts";
 import type { EntryPoint } from "./entry-point.ts";
-import { HTTP2_PREFACE } from "./http2.ts";
 
 const PREFACE = Buffer.from(HTTP2_PREFACE);
 const EMPTY = Buffer.alloc(0);

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import type { ServerSessionOptions } from "node:http2";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { CidrSet } from "../lib/cidr.ts";
 import type { TimeLimits } from "../lib/time-limits.ts";
@@ -12,8 +11,9 @@ import type { HeadLimits } from "../wire/limits.ts";
 import type { RequestHead } from "../wire/request-head.ts";
 import { Arrival } from "./arrival.ts";
 import { Http1Client, type Owner } from "./http1-client.ts";
-import { Http2Connection, type Http2Site, sessionOptions } from "./http2.ts";
+import { Http2Connection, type Http2Site } from "./http2.ts";
 import { Http2Backlog } from "./http2-backlog.ts";
+import { Outbox } from "./http2-writer.ts";
 import { Site } from "./site.ts";
 
 export interface EntryPointDeps {
@@ -44,6 +44,7 @@ export class EntryPoint implements Owner, Http2Site {
   readonly settings: EntryPointSettings;
   readonly headLimits: HeadLimits;
   readonly backlog: Http2Backlog;
+  readonly outbox: Outbox;
   readonly #deps: EntryPointDeps;
   readonly #server: Server;
   readonly #connections: Set<Arrival | Http1Client | Http2Connection>;
@@ -51,7 +52,6 @@ export class EntryPoint implements Owner, Http2Site {
   readonly #connectionsMax: number;
   readonly #perIpMax: number;
   readonly #proxies: CidrSet | undefined;
-  readonly #http2Options: ServerSessionOptions;
   #held: Http1Client[];
   readonly #release: () => void;
 
@@ -67,6 +67,7 @@ export class EntryPoint implements Owner, Http2Site {
     this.site = new Site(deps.name, settings, deps.gateway, deps.limits, deps.serverName);
     this.headLimits = this.site.headLimits;
     this.backlog = new Http2Backlog(threads);
+    this.outbox = new Outbox();
     this.#connections = new Set();
     this.#byIp = new Map();
     this.#connectionsMax = Math.ceil((maxConnections || filesMax() * 0.8) / threads);
@@ -77,7 +78,6 @@ export class EntryPoint implements Owner, Http2Site {
         : Math.ceil((maxConnectionsPerIP / threads) * (threads > 1 ? 1.1 : 1));
     this.#proxies =
       settings.proxyProtocol === undefined ? undefined : new CidrSet(settings.proxyProtocol.trustedIPs);
-    this.#http2Options = sessionOptions(settings);
     this.#held = [];
     this.#release = () => this.#releaseHeads();
     this.#server = createServer(
@@ -138,10 +138,9 @@ export class EntryPoint implements Owner, Http2Site {
 
   http2(arrival: Arrival, socket: Socket, info: Connection, bytes: Buffer): void {
     this.#connections.delete(arrival);
-    // A socket that flows would lose what is put back.
-    socket.pause();
-    if (bytes.length > 0) socket.unshift(bytes);
-    this.#connections.add(new Http2Connection(this, this.#http2Options, socket, info));
+    const connection = new Http2Connection(this, socket, info);
+    this.#connections.add(connection);
+    connection.begin(bytes);
   }
 
   info(peerIp: string, peerPort: number, localPort: number, tls: ConnectionTls | undefined): Connection {

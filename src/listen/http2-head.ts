@@ -1,9 +1,11 @@
 import { sameName } from "../lib/same-name.ts";
 import type { HeadLimits } from "../wire/limits.ts";
 import { RequestHead, type UnderscoreStrategy } from "../wire/request-head.ts";
+import { isForbidden } from "./http2-reply-head.ts";
 
 const PLAIN_NAME = /^[!#$%&'*+^`|~0-9a-z-]+$/;
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+const COLON = 0x3a;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$/;
 
@@ -13,12 +15,21 @@ export class Http2Head extends RequestHead {
   scheme = "";
   /** `:protocol` of an extended CONNECT (RFC 8441). */
   protocol: string | undefined = undefined;
+  /** Not only refused, but no HTTP/2 request at all (RFC 9113 §8.1.1). */
+  malformed = false;
+  hasAuthority = false;
+  hasPath = false;
   cookie: string | undefined = undefined;
+
+  failAsMalformed(fault: NonNullable<RequestHead["fault"]>, detail: string): void {
+    this.malformed = true;
+    this.fail(fault, detail);
+  }
 }
 
 /**
- * Reads the flat list that `node:http2` gives. nghttp2 has refused what RFC 9113 §8.2 and §8.3 forbid; what is checked
- * again here is what must never reach an HTTP/1.1 server, whatever a library lets through.
+ * Reads the list of a decoded field block. What RFC 9113 §8.2 and §8.3 forbid is refused: above all what would mean
+ * something else to an HTTP/1.1 server.
  */
 export function readHttp2Head(
   raw: readonly string[],
@@ -29,14 +40,22 @@ export function readHttp2Head(
   head.version = 20;
   head.acceptsTrailers = true;
   let bytes = 0;
+  let isBehindFields = false;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
     const value = raw[i + 1]!;
     bytes += name.length + value.length + 32;
-    if (!VALUE.test(value)) return fail(head, "bad-header", "header value");
-    if (name.charCodeAt(0) === 0x3a) {
-      if (!takePseudo(head, name, value)) return head;
-    } else if (!takeHeader(head, name, value, underscores)) return head;
+    if (!isValue(value)) {
+      malformed(head, "bad-header", "header value");
+      return head;
+    }
+    if (name.charCodeAt(0) === COLON) {
+      if (isBehindFields) malformed(head, "bad-header", "pseudo-header behind a header");
+      if (isBehindFields || !takePseudo(head, name, value)) return head;
+    } else {
+      isBehindFields = true;
+      if (!takeHeader(head, name, value, underscores)) return head;
+    }
   }
   if (bytes > limits.headBytesMax) return fail(head, "headers-too-large", "head");
   if (head.headers.length > limits.headersMax * 2)
@@ -44,9 +63,30 @@ export function readHttp2Head(
   return checkTogether(head, limits);
 }
 
+/** RFC 9113 §8.2.1. */
+function isValue(value: string): boolean {
+  return VALUE.test(value) && !isBlank(value.charCodeAt(0)) && !isBlank(value.charCodeAt(value.length - 1));
+}
+
+const isBlank = (code: number) => code === 0x20 || code === 0x09;
+
+/** The trailers of a request, or undefined when they are malformed (RFC 9113 §8.1). */
+export function readTrailers(list: string[]): string[] | undefined {
+  for (let i = 0; i < list.length; i += 2) {
+    const name = list[i]!;
+    if (!NAME.test(name) || isForbidden(name) || !isValue(list[i + 1]!)) return undefined;
+  }
+  return list;
+}
+
 function fail(head: Http2Head, fault: NonNullable<RequestHead["fault"]>, detail: string): Http2Head {
   head.fail(fault, detail);
   return head;
+}
+
+function malformed(head: Http2Head, fault: NonNullable<RequestHead["fault"]>, detail: string): false {
+  head.failAsMalformed(fault, detail);
+  return false;
 }
 
 function refuse(head: Http2Head, fault: NonNullable<RequestHead["fault"]>, detail: string): false {
@@ -57,36 +97,41 @@ function refuse(head: Http2Head, fault: NonNullable<RequestHead["fault"]>, detai
 function takePseudo(head: Http2Head, name: string, value: string): boolean {
   switch (name) {
     case ":method":
+      if (head.method !== "") return malformed(head, "bad-request", "two of :method");
       head.method = value;
-      return METHOD.test(value) || refuse(head, "bad-request", "method");
+      return METHOD.test(value) || malformed(head, "bad-request", "method");
     case ":path":
+      if (head.hasPath) return malformed(head, "bad-target", "two of :path");
+      head.hasPath = true;
       head.target = value;
       return true;
     case ":authority":
-      if (head.host !== undefined && head.host !== value)
-        return refuse(head, "bad-host", "Host differs from :authority");
+      if (head.hasAuthority) return malformed(head, "bad-host", "two of :authority");
+      head.hasAuthority = true;
       head.host = value;
       return true;
     case ":scheme":
+      if (head.scheme !== "") return malformed(head, "bad-target", "two of :scheme");
       head.scheme = value;
-      return value === "https" || value === "http" || refuse(head, "bad-target", "scheme");
+      return value === "https" || value === "http" || malformed(head, "bad-target", "scheme");
     case ":protocol":
+      if (head.protocol !== undefined) return malformed(head, "bad-request", "two of :protocol");
       head.protocol = value.toLowerCase();
       return true;
     default:
-      return refuse(head, "bad-header", "unknown pseudo-header");
+      return malformed(head, "bad-header", "unknown pseudo-header");
   }
 }
 
 function takeHeader(head: Http2Head, name: string, value: string, underscores: UnderscoreStrategy): boolean {
   if (!PLAIN_NAME.test(name)) {
-    if (!NAME.test(name)) return refuse(head, "bad-header", "header name");
+    if (!NAME.test(name)) return malformed(head, "bad-header", "header name");
     if (underscores === "reject") return refuse(head, "bad-header", "header name with _ or .");
     if (underscores === "delete") return true;
   }
   switch (name.length) {
     case 2:
-      if (name === "te") return value === "trailers" || refuse(head, "bad-header", "te");
+      if (name === "te") return value === "trailers" || malformed(head, "bad-header", "te");
       break;
     case 3:
       if (name === "via") head.via = true;
@@ -106,12 +151,12 @@ function takeHeader(head: Http2Head, name: string, value: string, underscores: U
       return true;
     case 7:
       if (name === "trailer") return true;
-      if (name === "upgrade") return refuse(head, "bad-header", "connection header in HTTP/2");
+      if (name === "upgrade") return malformed(head, "bad-header", "connection header in HTTP/2");
       break;
     case 10:
     case 16:
     case 17:
-      if (isConnectionHeader(name)) return refuse(head, "bad-header", "connection header in HTTP/2");
+      if (isConnectionHeader(name)) return malformed(head, "bad-header", "connection header in HTTP/2");
       break;
     case 14:
       if (name === "http2-settings") return true;
@@ -144,18 +189,26 @@ function takeCookie(head: Http2Head, value: string): true {
 }
 
 function takeLength(head: Http2Head, value: string): boolean {
-  if (head.contentLength >= 0) return refuse(head, "bad-framing", "two Content-Length headers");
-  if (!/^(?:0|[1-9]\d{0,15})$/.test(value)) return refuse(head, "bad-framing", "Content-Length");
+  if (head.contentLength >= 0) return malformed(head, "bad-framing", "two Content-Length headers");
+  if (!/^(?:0|[1-9]\d{0,15})$/.test(value)) return malformed(head, "bad-framing", "Content-Length");
   head.contentLength = Number(value);
-  return Number.isSafeInteger(head.contentLength) || refuse(head, "bad-framing", "Content-Length");
+  return Number.isSafeInteger(head.contentLength) || malformed(head, "bad-framing", "Content-Length");
 }
 
 function checkTogether(head: Http2Head, limits: HeadLimits): Http2Head {
   if (head.cookie !== undefined) head.headers.push("cookie", head.cookie);
+  if (head.method === "") {
+    malformed(head, "bad-request", "no :method");
+    return head;
+  }
   if (head.host === undefined || head.host === "") return fail(head, "bad-host", "no :authority");
   if (head.target.length > limits.lineBytesMax) return fail(head, "uri-too-long", ":path");
   if (head.method === "CONNECT") return checkConnect(head);
   if (head.protocol !== undefined) return fail(head, "bad-request", ":protocol without CONNECT");
+  if (head.scheme === "" || head.target === "") {
+    malformed(head, "bad-target", "no :scheme or no :path");
+    return head;
+  }
   // An absolute form would bring a second authority, which HTTP/2 has no place for.
   const first = head.target.charCodeAt(0);
   const asterisk = head.target === "*" && head.method === "OPTIONS";

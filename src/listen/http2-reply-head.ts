@@ -9,7 +9,7 @@ export function hasNoBody({ method, status }: Exchange): boolean {
 /** Status and headers as a flat list, with the Content-Length that the body really has. */
 export function replyHead(exchange: Exchange, length: number): string[] {
   const { replyHeaders, status } = exchange;
-  // Node refuses to send other statuses than those of the registry's range.
+  // No client knows what to do with statuses beyond the registry's range.
   const head = [":status", status >= 200 && status <= 599 ? String(status) : "502"];
   const keepsLength = hasNoBody(exchange) && status !== 204;
   let hadLength = false;
@@ -47,4 +47,13 @@ export function isForbidden(name: string): boolean {
     default:
       return false;
   }
+}
+
+/** The list without what HTTP/2 has no place for. */
+export function sendable(headers: readonly string[]): string[] {
+  const list: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!isForbidden(headers[i]!)) list.push(headers[i]!, headers[i + 1]!);
+  }
+  return list;
 }

@@ -1,8 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import { headerBlock } from "../lib/header-block.ts";
-import { keepable, limitReadAhead } from "../lib/read-ahead.ts";
+import { keepable } from "../lib/read-ahead.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import type { BodySink, BodySource } from "../model/body.ts";
 import type { Client } from "../model/client.ts";
@@ -10,122 +8,108 @@ import type { Exchange } from "../model/exchange.ts";
 import { FAULTS, type Fault } from "../model/fault.ts";
 import { getHeader, type Headers } from "../model/headers.ts";
 import { allowedTrailers } from "../wire/chunked.ts";
+import { CANCEL, INTERNAL_ERROR, WINDOW_UPDATE, writeUint32 } from "../wire/http2-frames.ts";
 import type { Http2Connection } from "./http2.ts";
-import { hasNoBody, isForbidden, replyHead } from "./http2-reply-head.ts";
+import { hasNoBody, replyHead, sendable } from "./http2-reply-head.ts";
+import { Http2Tunnel } from "./http2-tunnel.ts";
 
-const { NGHTTP2_NO_ERROR } = constants;
-
-// Closing a stream, with whatever code, lets Node end it properly first, and a cut reply would pass for a whole one.
-// Only destroying it with an error sends nothing but the reset.
-const CUT = new Error("cut short");
-
-/** Bytes of one reply that may wait before its source is stopped: while the client's window is open, and afterwards. */
-const STREAM_BUFFER_MAX = 64 * 1024;
-const SHUT_BUFFER_MAX = 4 * 1024;
 const RATE_GRACE_MS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
+const NO_PIECES: Buffer[] = [];
 
-const END_STREAM = { endStream: true } as const;
-const WITH_TRAILERS = { waitForTrailers: true } as const;
-
-/** Node's stream, by which the listeners, made once for all streams, find ours. */
-type OwnedStream = ServerHttp2Stream & { owner: Http2Stream | undefined };
-
-function onFinish(this: ServerHttp2Stream): void {
-  (this as OwnedStream).owner?.finished();
-}
-
-function onClose(this: ServerHttp2Stream): void {
-  (this as OwnedStream).owner?.closed();
-}
-
-function onData(this: ServerHttp2Stream, chunk: Buffer): void {
-  (this as OwnedStream).owner?.bodyData(chunk);
-}
-
-function onEnd(this: ServerHttp2Stream): void {
-  (this as OwnedStream).owner?.bodyEnded();
-}
-
-/** A reset "without error": while the stream is paused Node would wait for somebody to read the rest. */
-function onAborted(this: ServerHttp2Stream): void {
-  this.destroy();
-}
-
-function onTrailers(this: ServerHttp2Stream, _headers: unknown, _flags: number, raw: string[]): void {
-  (this as OwnedStream).owner?.gotTrailers(raw);
-}
-
-function onWantTrailers(this: ServerHttp2Stream): void {
-  (this as OwnedStream).owner?.sendTrailers();
-}
+/** Sends one frame of a chunk from an offset on, and gives where to go on: the same when nothing may leave. */
+export type SendFrame = (chunk: Buffer, at: number) => number;
 
 /**
  * One HTTP/2 stream: the client of its exchange, the source of the request's body and the sink of the reply's, all in
- * one object, so that a request costs one allocation beside Node's own.
+ * one object, so that a request costs one allocation.
  */
 export class Http2Stream implements Client, BodySource, BodySink, Timed {
-  readonly stream: ServerHttp2Stream;
+  readonly id: number;
   readonly length: number;
   limitAtMs: number;
   limitIndex: number;
-  /** Of the entry point's `readTimeout` and `writeTimeout`. */
-  #deadlineMs: number;
+  /** Bytes of the reply that the client takes. Its settings may make it negative. */
+  sendWindow: number;
+  /** Bytes of the request that the client may send. */
+  receiveWindow: number;
+  /** The client has sent all of the request. */
+  requestEnded: boolean;
+  /** Nothing comes or goes any more. */
+  isOver: boolean;
+  /** When a part of its request or of its reply last came. */
+  movedAtMs: number;
   exchange: Exchange | undefined;
   readonly #connection: Http2Connection;
   readonly #expectsContinue: boolean;
+  /** Of the entry point's `readTimeout` and `writeTimeout`. */
+  #deadlineMs: number;
+  // The request's body.
   #bodySink: BodySink | undefined;
+  /** The sink has had the end, or wants no more. */
   #bodyDone: boolean;
   #bodyFromMs: number;
-  /** Bytes of the body that its sink keeps. */
+  /** Bytes that have come. */
+  #received: number;
+  /** Bytes that were taken, and of which the client does not know yet. */
+  #taken: number;
+  /** Bytes that the sink keeps, until it resumes. */
   #kept: number;
+  #isPaused: boolean;
+  /** What has come and is not wanted yet. */
+  #pieces: Buffer[];
+  #piecesBytes: number;
   #trailersIn: string[] | undefined;
+  // The reply.
   #replying: boolean;
   #replied: boolean;
-  #stalled: boolean;
-  /** When a part of its request or of its reply last came. */
-  movedAtMs: number;
-  #tunnelled: boolean;
   #trailersOut: readonly string[] | undefined;
-  #waitsForTrailers: boolean;
+  /** What does not fit through the windows. Its source stands still meanwhile. */
+  #pending: Buffer | undefined;
+  #pendingAt: number;
+  #tunnel: Http2Tunnel | undefined;
 
   constructor(
     connection: Http2Connection,
-    stream: ServerHttp2Stream,
+    id: number,
     length: number,
+    requestEnded: boolean,
+    receiveWindow: number,
     expectsContinue: boolean,
   ) {
-    this.stream = stream;
+    this.id = id;
     this.length = length;
     this.limitAtMs = NEVER;
     this.limitIndex = -1;
-    this.#deadlineMs = NEVER;
+    this.sendWindow = connection.windowAtFirst;
+    this.receiveWindow = receiveWindow;
+    this.requestEnded = requestEnded;
+    this.isOver = false;
+    this.movedAtMs = connection.site.limits.nowMs;
     this.exchange = undefined;
     this.#connection = connection;
     this.#expectsContinue = expectsContinue;
+    this.#deadlineMs = NEVER;
     this.#bodySink = undefined;
     this.#bodyDone = length === 0;
     this.#bodyFromMs = 0;
+    this.#received = 0;
+    this.#taken = 0;
     this.#kept = 0;
-    this.movedAtMs = connection.site.limits.nowMs;
+    this.#isPaused = false;
+    this.#pieces = NO_PIECES;
+    this.#piecesBytes = 0;
     this.#trailersIn = undefined;
     this.#replying = false;
     this.#replied = false;
-    this.#stalled = false;
-    this.#tunnelled = false;
     this.#trailersOut = undefined;
-    this.#waitsForTrailers = false;
+    this.#pending = undefined;
+    this.#pendingAt = 0;
+    this.#tunnel = undefined;
   }
 
   begin(exchange: Exchange): void {
     this.exchange = exchange;
-    (this.stream as OwnedStream).owner = this;
-    this.stream.on("close", onClose);
-    if (!this.#bodyDone) {
-      limitReadAhead(this.stream);
-      // They may come long before the body flows.
-      this.stream.on("trailers", onTrailers);
-    }
     const { readTimeout, writeTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
     const now = this.#connection.site.limits.nowMs;
     if (writeTimeout > 0) this.#deadlineMs = now + writeTimeout;
@@ -138,57 +122,148 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (this.limitAtMs !== NEVER) this.#connection.site.limits.add(this);
   }
 
-  closed(): void {
-    // The garbage collector carries objects with native handles, and all that hangs on them, through its cheap rounds.
-    // What hangs on a stream that is over would cost as much again as making it.
-    (this.stream as OwnedStream).owner = undefined;
+  // --- The end.
+
+  #over(): void {
+    this.isOver = true;
+    this.#pending = undefined;
+    this.#pieces = NO_PIECES;
+    this.#piecesBytes = 0;
     this.#connection.site.limits.remove(this);
-    const complete = this.#replied && this.stream.rstCode === NGHTTP2_NO_ERROR;
-    const sink = this.#bodySink;
-    this.#bodySink = undefined;
+  }
+
+  /** The client has gone, or has lost the right to be answered. */
+  lost(): void {
+    if (this.isOver) return;
+    this.#over();
+    this.#tellLost();
+  }
+
+  #tellLost(): void {
+    // A tunnel tells the gateway itself when both its ends are closed.
+    if (this.#tunnel !== undefined) return void this.#tunnel.destroy();
     const exchange = this.exchange!;
     const { gateway } = this.#connection.site;
-    this.#connection.streamClosed(this);
-    // A tunnel tells the gateway itself when both its ends are closed.
-    if (this.#tunnelled) return;
-    if (!complete) {
-      gateway.left(exchange);
-      if (!this.#bodyDone) sink?.fail(FAULTS["client-gone"]);
-    }
+    const sink = this.#bodySink;
+    this.#bodySink = undefined;
+    gateway.left(exchange);
+    // It may have become one in this moment.
+    if (this.#isTunnel()) return;
+    if (!this.#bodyDone) sink?.fail(FAULTS["client-gone"]);
     gateway.done(exchange);
+  }
+
+  #isTunnel(): boolean {
+    return this.#tunnel !== undefined;
+  }
+
+  #finished(): void {
+    this.#over();
+    this.#bodySink = undefined;
+    this.#connection.finished(this);
+    this.#connection.site.gateway.done(this.exchange!);
+  }
+
+  /** By us. Who asked for it is told when it has returned. */
+  #cut(code: number): void {
+    if (this.isOver) return;
+    this.#over();
+    this.#connection.cut(this, code);
+    process.nextTick(() => this.#tellLost());
   }
 
   // --- The request's body.
 
-  flow(sink: BodySink): void {
-    const { stream } = this;
-    if (stream.destroyed || stream.closed) {
-      sink.fail(FAULTS["client-gone"]);
-      return;
-    }
-    this.#bodySink = sink;
-    this.#bodyFromMs = this.#connection.site.limits.nowMs;
-    if (this.#expectsContinue && !stream.headersSent) stream.additionalHeaders({ ":status": 100 });
-    this.#limitBody();
-    stream.on("end", onEnd);
-    stream.on("data", onData);
-    stream.on("aborted", onAborted);
+  /** Whether the client may send that many bytes more. */
+  takesBytes(bytes: number): boolean {
+    this.receiveWindow -= bytes;
+    return this.receiveWindow >= 0;
   }
 
-  bodyData(chunk: Buffer): void {
-    const exchange = this.exchange!;
-    exchange.requestBytes += chunk.length;
+  /** False when there is more of the body than its Content-Length says. */
+  bodyPiece(piece: Buffer): boolean {
+    this.#received += piece.length;
+    if (this.length >= 0 && this.#received > this.length) return false;
+    if (this.isOver) return true;
+    if (this.#bodySink !== undefined && !this.#isPaused) this.#deliver(piece);
+    else if (!this.#bodyDone) this.#wait(piece);
+    return true;
+  }
+
+  #wait(piece: Buffer): void {
+    if (this.#pieces === NO_PIECES) this.#pieces = [];
+    this.#pieces.push(keepable(piece));
+    this.#piecesBytes += piece.length;
+    this.#connection.site.backlog.add(piece.length);
+  }
+
+  #deliver(piece: Buffer): void {
     this.movedAtMs = this.#connection.site.limits.nowMs;
-    if (this.#bodySink === undefined) return;
-    if (this.#bodySink.data(chunk)) this.#limitBody();
-    else {
-      this.#kept = chunk.length;
-      this.#limitTo(NEVER);
-      const { limits, backlog, settings } = this.#connection.site;
-      this.#bodyFromMs -= limits.nowMs;
-      this.stream.pause();
-      backlog.add(chunk.length + settings.http2.streamWindow);
+    if (this.#tunnel === undefined) this.exchange!.requestBytes += piece.length;
+    if (this.#bodySink!.data(piece)) {
+      this.taken(piece.length);
+      this.#limitBody();
+      return;
     }
+    this.#isPaused = true;
+    this.#kept = piece.length;
+    this.#limitTo(NEVER);
+    this.#bodyFromMs -= this.#connection.site.limits.nowMs;
+    this.#connection.site.backlog.add(piece.length);
+  }
+
+  /** So much may come again. */
+  taken(bytes: number): void {
+    this.#taken += bytes;
+    if (this.isOver || this.requestEnded) return;
+    const { streamWindow } = this.#connection.site.settings.http2;
+    if (this.#taken < streamWindow / 2) return;
+    this.receiveWindow += this.#taken;
+    const increment = Buffer.allocUnsafe(4);
+    writeUint32(increment, 0, this.#taken);
+    this.#taken = 0;
+    this.#connection.writer.frame(WINDOW_UPDATE, 0, this.id, increment);
+  }
+
+  /** The client has sent everything. False when that is less than its Content-Length says. */
+  endRequest(trailers: string[] | undefined): boolean {
+    if (this.length >= 0 && this.#received !== this.length) return false;
+    this.requestEnded = true;
+    this.#trailersIn = trailers;
+    this.#endBody();
+    return true;
+  }
+
+  #endBody(): void {
+    if (!this.requestEnded || this.#isPaused || this.#pieces.length > 0 || this.#bodyDone) return;
+    const sink = this.#bodySink;
+    if (sink === undefined) return;
+    this.#bodySink = undefined;
+    this.#bodyDone = true;
+    if (this.#connection.site.settings.transport.respondingTimeouts.writeTimeout === 0)
+      this.#deadlineMs = NEVER;
+    if (this.#pending === undefined) this.#limitTo(NEVER);
+    sink.end(this.#trailersIn);
+    if (this.#tunnel !== undefined) this.#endTunnel();
+  }
+
+  flow(sink: BodySink): void {
+    if (this.isOver) return sink.fail(FAULTS["client-gone"]);
+    this.#bodySink = sink;
+    this.#bodyFromMs = this.#connection.site.limits.nowMs;
+    if (this.#expectsContinue && !this.#replying && !this.requestEnded)
+      this.#connection.writer.headers(this.id, [":status", "100"], false);
+    this.#limitBody();
+    this.#flowOn();
+  }
+
+  #flowOn(): void {
+    while (this.#pieces.length > 0 && !this.#isPaused && this.#bodySink !== undefined) {
+      const piece = this.#pieces.shift()!;
+      this.#piecesBytes -= piece.length;
+      this.#deliver(piece);
+    }
+    this.#endBody();
   }
 
   // Until the reply begins. After that a silent client is not a slow one: it may have nothing to say for hours.
@@ -204,64 +279,49 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#limitTo(limit);
   }
 
-  gotTrailers(trailers: string[]): void {
-    this.#trailersIn = trailers;
-  }
-
-  bodyEnded(): void {
-    const sink = this.#bodySink;
-    if (sink === undefined || this.stream.rstCode !== NGHTTP2_NO_ERROR || this.stream.aborted) return;
-    this.#bodySink = undefined;
-    this.#bodyDone = true;
-    if (this.#connection.site.settings.transport.respondingTimeouts.writeTimeout === 0)
-      this.#deadlineMs = NEVER;
-    if (!this.#stalled) this.#limitTo(NEVER);
-    sink.end(this.#trailersIn);
-  }
-
   resume(): void {
-    if (!this.stream.isPaused()) return;
-    this.#kept = 0;
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
     this.#bodyFromMs += this.#connection.site.limits.nowMs;
+    const kept = this.#kept;
+    this.#kept = 0;
+    this.taken(kept);
     this.#limitBody();
-    this.stream.resume();
+    this.#flowOn();
   }
 
   /** The rest stays with the client: its window closes, and the stream is ended after the reply. */
   cancel(): void {
-    if (this.#bodySink === undefined) return;
     this.#bodySink = undefined;
-    this.stream.off("data", onData);
-    this.stream.pause();
+    this.#bodyDone = true;
+    this.#pieces = NO_PIECES;
+    this.#piecesBytes = 0;
+    this.#kept = 0;
   }
 
   // --- The reply.
 
   inform(_exchange: Exchange, status: number, headers: Headers): void {
-    if (this.stream.destroyed || this.stream.closed || this.stream.headersSent) return;
-    this.stream.additionalHeaders({ ...headerBlock(headers, isForbidden), ":status": status });
+    if (this.isOver || this.#replying) return;
+    const list = [":status", String(status), ...sendable(headers)];
+    this.#connection.writer.headers(this.id, list, false);
   }
 
   send(exchange: Exchange): void {
-    if (this.stream.destroyed) return;
-    // The client has cancelled it. While it is paused Node would wait for somebody to read the rest.
-    if (this.stream.closed) return void this.stream.destroy();
+    if (this.isOver) return;
     this.#replying = true;
     this.#limitTo(NEVER);
-    const transforms = exchange.replyTransforms;
-    const { replyBody } = exchange;
+    const { replyBody, replyTransforms: transforms } = exchange;
     const length = transforms === undefined ? replyBody.length : -1;
     const head = replyHead(exchange, length);
-    if (length === 0 || hasNoBody(exchange)) {
+    const isWhole = length === 0 || hasNoBody(exchange);
+    this.#connection.writer.headers(this.id, head, isWhole);
+    if (isWhole) {
       this.#replied = true;
-      this.stream.respond(head, END_STREAM);
       replyBody.cancel();
-      this.#endStream();
+      this.#finished();
       return;
     }
-    this.#waitsForTrailers = length < 0;
-    this.stream.respond(head, length < 0 ? WITH_TRAILERS : undefined);
-    if (length < 0) this.stream.once("wantTrailers", onWantTrailers);
     let sink: BodySink = this;
     if (transforms !== undefined) {
       for (let i = transforms.length - 1; i >= 0; i--) sink = transforms[i]!(sink, replyBody);
@@ -270,120 +330,149 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   }
 
   data(chunk: Buffer): boolean {
-    const { stream } = this;
-    if (stream.destroyed || stream.closed || chunk.length === 0) return true;
-    this.exchange!.replyBytes += chunk.length;
-    const { backlog, limits, settings } = this.#connection.site;
+    if (this.isOver || chunk.length === 0) return true;
+    if (this.#tunnel === undefined) this.exchange!.replyBytes += chunk.length;
+    const { limits, backlog } = this.#connection.site;
     this.movedAtMs = limits.nowMs;
-    const waiting = stream.writableLength + chunk.length;
-    // What the client allows at first is all that can be told from here of its window.
-    const isOpen = this.exchange!.replyBytes <= this.#connection.windowAtFirst;
-    if (
-      waiting <= (isOpen ? STREAM_BUFFER_MAX : SHUT_BUFFER_MAX) &&
-      this.#connection.mayBuffer(chunk.length)
-    ) {
-      // Node keeps what it is given until the client's window lets it go, and the source wants its buffer back now.
-      stream.write(Buffer.from(chunk));
-      backlog.add(chunk.length);
-      return true;
-    }
-    stream.write(keepable(chunk), () => this.#drained());
-    this.#stalled = true;
-    const { writeStallTimeout } = settings.transport.respondingTimeouts;
-    this.#limitTo(writeStallTimeout === 0 ? NEVER : limits.nowMs + writeStallTimeout);
-    backlog.add(chunk.length + (this.exchange!.replyBody.aheadMax ?? 0));
+    const sent = this.#connection.send(this, chunk, 0);
+    if (sent === chunk.length) return true;
+    this.#pending = sent === 0 ? keepable(chunk) : keepable(chunk.subarray(sent));
+    this.#pendingAt = 0;
+    this.#limitStall();
+    backlog.add(this.#pending.length + (this.exchange!.replyBody.aheadMax ?? 0));
+    if (this.sendWindow > 0) this.#connection.lineUp(this);
     return false;
   }
 
-  #drained(): void {
-    if (!this.#stalled || this.stream.destroyed) return;
-    this.#stalled = false;
+  #limitStall(): void {
+    if (this.#tunnel !== undefined) return;
+    const { limits, settings } = this.#connection.site;
+    const { writeStallTimeout } = settings.transport.respondingTimeouts;
+    this.#limitTo(writeStallTimeout === 0 ? NEVER : limits.nowMs + writeStallTimeout);
+  }
+
+  /** Something of its reply waits. */
+  get hasToSend(): boolean {
+    return this.#pending !== undefined;
+  }
+
+  /** It is its turn, for one frame. */
+  sendNext(send: SendFrame): void {
+    const chunk = this.#pending;
+    if (chunk === undefined) return;
+    const before = this.#pendingAt;
+    this.#pendingAt = send(chunk, before);
+    if (this.#pendingAt > before) {
+      this.movedAtMs = this.#connection.site.limits.nowMs;
+      this.#limitStall();
+    }
+    if (this.#pendingAt < chunk.length) {
+      if (this.sendWindow > 0) this.#connection.lineUp(this);
+      return;
+    }
+    this.#pending = undefined;
     this.#limitTo(NEVER);
-    this.exchange!.replyBody.resume();
+    if (this.#replied) this.#endReply();
+    else if (this.#tunnel !== undefined) this.#tunnel.written();
+    else this.exchange!.replyBody.resume();
   }
 
   end(trailers: string[] | undefined): void {
-    if (this.stream.destroyed || this.stream.closed) return;
+    if (this.isOver || this.#replied) return;
     this.#replied = true;
     this.#trailersOut = trailers;
-    const { writeStallTimeout } = this.#connection.site.settings.transport.respondingTimeouts;
-    // A last part that the client never takes would hold the stream for ever.
-    this.#limitTo(writeStallTimeout === 0 ? NEVER : this.#connection.site.limits.nowMs + writeStallTimeout);
-    this.stream.end();
-    if (!this.#waitsForTrailers) this.#endStream();
+    if (this.#pending === undefined) this.#endReply();
   }
 
-  sendTrailers(): void {
-    const grpc =
-      getHeader(this.exchange!.replyHeaders, "content-type")?.startsWith("application/grpc") === true;
+  #endReply(): void {
+    const trailers = this.#sendableTrailers();
+    const { writer } = this.#connection;
+    if (trailers === undefined || trailers.length === 0) writer.endStream(this.id);
+    else writer.headers(this.id, trailers, true);
+    if (this.#tunnel === undefined) this.#finished();
+    else this.#endTunnel();
+  }
+
+  #sendableTrailers(): readonly string[] | undefined {
+    const trailers = this.#trailersOut;
+    if (trailers === undefined) return undefined;
+    const type = getHeader(this.exchange!.replyHeaders, "content-type");
     // gRPC's own trailers are metadata of whatever name; elsewhere the rules of HTTP hold.
-    const trailers =
-      this.#trailersOut === undefined || grpc ? this.#trailersOut : allowedTrailers(this.#trailersOut);
-    this.stream.sendTrailers(headerBlock(trailers ?? [], isForbidden));
-    // Node sends them in the next turn, so the stream is ended in the one after.
-    if (!this.#bodyDone) setImmediate(() => setImmediate(() => this.#endStream()));
-  }
-
-  /** The rest of a request that was answered early is not wanted (RFC 9113 §8.1). */
-  #endStream(): void {
-    const { stream } = this;
-    if (this.#bodyDone || stream.destroyed) return;
-    // Closed with bytes that still wait, and then given up, a stream would be reset no more: Node forgets it, nghttp2
-    // does not, and asks for its bytes for ever, in a loop that holds the thread.
-    if (stream.writableFinished) stream.close(NGHTTP2_NO_ERROR);
-    else stream.once("finish", onFinish);
-  }
-
-  finished(): void {
-    this.#endStream();
+    const allowed = type?.startsWith("application/grpc") === true ? trailers : allowedTrailers(trailers);
+    return allowed === undefined ? undefined : sendable(allowed);
   }
 
   fail(fault: Fault): void {
     this.exchange!.fault ??= fault;
-    this.stream.destroy(CUT);
+    this.#cut(INTERNAL_ERROR);
   }
 
   abort(_exchange: Exchange): void {
-    this.stream.destroy(CUT);
+    this.#cut(INTERNAL_ERROR);
   }
+
+  // --- Memory and time.
 
   /** Bytes of its request and of its reply that wait here. */
   held(): number {
-    const { readableLength, writableLength } = this.stream;
-    const ahead = this.#stalled ? (this.exchange!.replyBody.ahead ?? 0) : 0;
-    return readableLength + this.#kept + writableLength + ahead;
+    const pending = this.#pending === undefined ? 0 : this.#pending.length - this.#pendingAt;
+    const ahead = this.#pending === undefined ? 0 : (this.exchange!.replyBody.ahead ?? 0);
+    return this.#piecesBytes + this.#kept + pending + ahead;
   }
 
   /** Others need the memory. */
   shed(): void {
     this.exchange!.fault ??= FAULTS["client-stalled"];
-    this.stream.destroy(CUT);
-  }
-
-  takeOver(exchange: Exchange): Duplex {
-    this.#replying = true;
-    this.#tunnelled = true;
-    this.#bodyDone = true;
-    this.#deadlineMs = NEVER;
-    this.limitAtMs = NEVER;
-    exchange.status = 200;
-    // One that the client has reset closes in a moment, and the tunnel sees that.
-    if (this.stream.closed) this.stream.destroy();
-    if (!this.stream.destroyed) this.stream.respond(replyHead(exchange, -1));
-    return this.stream;
+    this.#cut(INTERNAL_ERROR);
   }
 
   timedOut(): void {
     const exchange = this.exchange!;
     if (this.#replying) {
       exchange.fault = FAULTS["client-stalled"];
-      this.stream.destroy(CUT);
+      this.#cut(INTERNAL_ERROR);
       return;
     }
     const sink = this.#bodySink;
     this.cancel();
-    if (sink === undefined) this.stream.destroy(CUT);
+    if (sink === undefined) this.#cut(INTERNAL_ERROR);
     else sink.fail(FAULTS["request-timeout"]);
+  }
+
+  // --- Tunnels.
+
+  takeOver(exchange: Exchange): Duplex {
+    const tunnel = new Http2Tunnel({
+      data: (chunk) => this.data(chunk),
+      end: () => this.end(undefined),
+      resume: () => this.resume(),
+      cut: () => this.#cutTunnel(),
+    });
+    this.#replying = true;
+    this.#tunnel = tunnel;
+    this.#bodyDone = false;
+    this.#deadlineMs = NEVER;
+    this.limitAtMs = NEVER;
+    exchange.status = 200;
+    if (this.isOver) tunnel.destroy();
+    else {
+      this.#connection.writer.headers(this.id, replyHead(exchange, -1), false);
+      this.flow(tunnel.fromClient);
+    }
+    return tunnel;
+  }
+
+  /** Either half may end first. */
+  #endTunnel(): void {
+    if (!this.requestEnded || !this.#replied || this.#pending !== undefined || this.isOver) return;
+    this.#over();
+    this.#connection.finished(this);
+  }
+
+  #cutTunnel(): void {
+    if (this.isOver) return;
+    this.#over();
+    this.#connection.cut(this, CANCEL);
   }
 }
 

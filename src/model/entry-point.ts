@@ -1,3 +1,4 @@
+import { group, list, nameOnly } from "../schema/composites.ts";
 import {
   bool,
   choice,
@@ -10,7 +11,7 @@ import {
   size,
   text,
 } from "../schema/kinds.ts";
-import { group, list, nameOnly, type Values } from "../schema/option.ts";
+import type { Values } from "../schema/option.ts";
 import { routerTls } from "./dynamic.ts";
 
 /**
@@ -183,17 +184,7 @@ const http2 = group({
     default: "33",
     added: true,
   }),
-  maxSessionMemory: count({
-    doc: "Megabytes that the HTTP/2 library may keep for one connection, at least 1.",
-    default: "10",
-    added: true,
-  }),
   maxSettings: count({ doc: "Entries of one SETTINGS frame, at least 1.", default: "32", added: true }),
-  maxOutstandingPings: count({
-    doc: "Pings of ours on one connection that may wait for their answer, at least 1.",
-    default: "10",
-    added: true,
-  }),
   idleTimeout: duration({ doc: "How long an HTTP/2 connection may be idle.", default: "180s", added: true }),
 });
 

@@ -30,7 +30,7 @@ const PRIORITY_FLAG = 32;
  * `fine`: the request on stream 1 is answered with 200. `alive`: the connection goes on. `stream N`, `connection N`:
  * that error code; a stream's error may be answered with the connection's end (RFC 9113 5.4.2). `dropped`: the frames
  * are ignored or the connection ends, and which one is left to the server. Where a line says what the RFC wants,
- * node:http2 does something else that does no harm.
+ * we do something else that does no harm.
  */
 type Verdict = "fine" | "alive" | "dropped" | `stream ${number}` | `connection ${number}`;
 
@@ -161,11 +161,10 @@ const DATA_AND_HEADERS: readonly Case[] = [
     "fine",
     frame(TYPE.headers, END_HEADERS | END_STREAM | PRIORITY_FLAG, 1, Buffer.concat([PRIORITY, block(GET)])),
   ],
-  // RFC: priorities are ignored.
   [
-    "5.3",
-    "a stream that depends on itself",
-    `connection ${CODE.protocol}`,
+    "5.3.2",
+    "a stream that depends on itself: priorities are ignored",
+    "fine",
     frame(
       TYPE.headers,
       END_HEADERS | END_STREAM | PRIORITY_FLAG,
@@ -189,8 +188,7 @@ const DATA_AND_HEADERS: readonly Case[] = [
 ];
 
 const OTHER_FRAMES: readonly Case[] = [
-  // RFC: PROTOCOL_ERROR.
-  ["6.3", "PRIORITY of stream 0", "alive", frame(TYPE.priority, 0, 0, PRIORITY)],
+  ["6.3", "PRIORITY of stream 0", `connection ${CODE.protocol}`, frame(TYPE.priority, 0, 0, PRIORITY)],
   ["6.3", "PRIORITY of 4 bytes", `connection ${CODE.frameSize}`, frame(TYPE.priority, 0, 1, uint32(0))],
   ["6.4", "RST_STREAM of stream 0", `connection ${CODE.protocol}`, cancel(0)],
   [
@@ -309,11 +307,10 @@ const MALFORMED: readonly Case[] = [
     posted(["content-length", "5"]),
     data(1, "x"),
   ],
-  // RFC: PROTOCOL_ERROR of the stream.
   [
     "8.1.1",
     "a body longer than announced",
-    `connection ${CODE.internal}`,
+    `stream ${CODE.protocol}`,
     posted(["content-length", "1"]),
     data(1, "xx"),
   ],

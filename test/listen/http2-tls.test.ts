@@ -202,7 +202,7 @@ test("SL-01 a connection on which no request begins is closed", async () => {
   });
   const client = browser(plane);
   await once(client.session, "close");
-  assert.equal(plane.entryPoint.open, 0);
+  while (plane.entryPoint.open > 0) await sleep(5);
 });
 
 test("SL-03 a body that does not come gives 408", async () => {

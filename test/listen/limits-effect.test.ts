@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { RetryBudget } from "../../src/gateway/retry.ts";
-import { sessionOptions } from "../../src/listen/http2.ts";
-import { entryPointOptions } from "../../src/model/entry-point.ts";
 import { GET, headers, RawClient, setting } from "../conformance/http2-frames.ts";
 import { startProduct } from "../e2e/harness.ts";
 import {
@@ -14,7 +12,6 @@ import {
   replying,
   TestServer,
   talk,
-  written,
 } from "../gateway/plane.ts";
 import { Http2Backend } from "../upstream/http2-backend.ts";
 
@@ -52,25 +49,6 @@ test("http2.maxSettings: a SETTINGS frame with more entries ends the connection"
     client.send(headers(1, GET));
     assert.match(await client.verdict(1), new RegExp(`^${code}`));
     client.close();
-  }
-});
-
-test("http2.maxSessionMemory and maxOutstandingPings are what connections are made with, and never nothing", () => {
-  const made = (text: string) =>
-    sessionOptions(
-      written(entryPointOptions, {
-        address: ":0",
-        "http2.maxSessionMemory": text,
-        "http2.maxOutstandingPings": text,
-        "http2.maxSettings": text,
-      }),
-    );
-  for (const [text, value] of [
-    ["3", 3],
-    ["0", 1],
-  ] as const) {
-    const { maxSessionMemory, maxOutstandingPings, maxSettings } = made(text);
-    assert.deepEqual([maxSessionMemory, maxOutstandingPings, maxSettings], [value, value, value]);
   }
 });
 

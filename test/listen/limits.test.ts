@@ -2,9 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { sessionOptions } from "../../src/listen/http2.ts";
 import { tlsOptionsOptions, transportOptions } from "../../src/model/dynamic.ts";
-import { entryPointOptions } from "../../src/model/entry-point.ts";
 import { serverOptions } from "../../src/tls/options.ts";
 import { written } from "../gateway/plane.ts";
 import { everyOption } from "../options/declared.ts";
@@ -76,13 +74,11 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
-    row: "HTTP/2 session memory 10 MB, stream resets 100 and 33 a second, 32 settings, 10 pings",
+    row: "HTTP/2 stream resets 100 and 33 a second, 32 settings",
     options: [
-      [`${EP}.http2.maxSessionMemory`, "10"],
       [`${EP}.http2.streamResetBurst`, "100"],
       [`${EP}.http2.streamResetRate`, "33"],
       [`${EP}.http2.maxSettings`, "32"],
-      [`${EP}.http2.maxOutstandingPings`, "10"],
     ],
   },
   {
@@ -153,10 +149,8 @@ const ROWS: readonly Row[] = [
     row: "write buffer: 64 KiB",
     options: [[`${TIMEOUTS}.writeStallTimeout`, "60s"]],
     constants: [
-      ["listen/http2-stream.ts", "STREAM_BUFFER_MAX", "64 * 1024"],
       ["upstream/read-buffer.ts", "BYTES", "64 * 1024"],
       ["lib/scratch.ts", "WAITING_MAX", "128 * 1024"],
-      ["listen/http2.ts", "CONNECTION_BUFFER_MAX", "1024 * 1024"],
     ],
   },
   {
@@ -228,19 +222,6 @@ for (const { row, options = [], constants = [] } of ROWS) {
       assert.equal(constantIn(file, name), value, `${file} ${name}`);
   });
 }
-
-test("limit: what entry points say nothing about is in force in their HTTP/2 connections", () => {
-  const made = sessionOptions(written(entryPointOptions, { address: ":0" }));
-  const { maxSessionMemory, maxHeaderListPairs, maxSettings, maxOutstandingPings } = made;
-  assert.deepEqual(
-    [maxSessionMemory, maxHeaderListPairs, maxSettings, maxOutstandingPings],
-    [10, 128, 32, 10],
-  );
-  assert.deepEqual([made.streamResetBurst, made.streamResetRate], [100, 33]);
-  assert.equal(made.settings?.maxConcurrentStreams, 100);
-  assert.equal(made.settings?.initialWindowSize, 64 * 1024);
-  assert.equal(made.settings?.maxHeaderListSize, 32 * 1024);
-});
 
 test("limit: times of transports are those that are declared, in milliseconds", () => {
   const { forwardingTimeouts: times } = written(transportOptions, {});

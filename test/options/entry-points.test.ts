@@ -9,11 +9,19 @@ import { after, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { loadCatalogue } from "../../src/compile/catalogue.ts";
 import { declareInternals } from "../../src/control/internal.ts";
-import { sessionOptions } from "../../src/listen/http2.ts";
-import { entryPointOptions } from "../../src/model/entry-point.ts";
 import { loadSettings } from "../../src/settings/load.ts";
+import {
+  ACK,
+  CODE,
+  GET as GET_FIELDS,
+  headers,
+  ping,
+  RawClient,
+  reset,
+  TYPE,
+} from "../conformance/http2-frames.ts";
 import { type Product, startProduct } from "../e2e/harness.ts";
-import { OK, Plane, RawBackend, replies, replying, TestServer, talk, written } from "../gateway/plane.ts";
+import { OK, Plane, RawBackend, replies, replying, TestServer, talk } from "../gateway/plane.ts";
 
 /** What an entry point can be told, seen by a client: each option by its name. */
 
@@ -412,24 +420,73 @@ test("http2.connectionWindow: the unread bytes that a client may send on one con
   assert.equal(await windowAt({ "http2.connectionWindow": "256KiB" }), 256 * 1024);
 });
 
-test("http2: what its options make of a connection's settings", () => {
-  const made = sessionOptions(
-    written(entryPointOptions, {
-      address: ":0",
-      "http2.maxConcurrentStreams": "7",
-      "http2.maxDecoderHeaderTableSize": "1024",
-      "http2.maxEncoderHeaderTableSize": "2048",
-      "http2.maxHeaderPairs": "40",
-      "http2.streamWindow": "128KiB",
-      "http2.streamResetBurst": "11",
-      "http2.streamResetRate": "5",
-    }),
-  );
-  assert.equal(made.settings?.maxConcurrentStreams, 7);
-  assert.equal(made.settings?.headerTableSize, 1024);
-  assert.equal(made.maxDeflateDynamicTableSize, 2048);
-  assert.equal(made.maxHeaderListPairs, 40);
-  assert.equal(made.settings?.initialWindowSize, 128 * 1024);
-  assert.equal(made.streamResetBurst, 11);
-  assert.equal(made.streamResetRate, 5);
+test("http2: what a client is told of its options", async () => {
+  const told = async (entryPoint: Record<string, string>) => {
+    const client = await RawClient.open((await plane(entryPoint)).port);
+    open.push(client);
+    const { payload } = (await client.find(({ type }) => type === TYPE.settings))!;
+    const entries = new Map<number, number>();
+    for (let at = 0; at < payload.length; at += 6)
+      entries.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
+    return [1, 3, 4, 6, 8].map((id) => entries.get(id));
+  };
+  assert.deepEqual(await told({}), [4096, 100, 64 * 1024, 32 * 1024, 1]);
+  const changed = {
+    "http2.maxDecoderHeaderTableSize": "1024",
+    "http2.maxConcurrentStreams": "7",
+    "http2.streamWindow": "128KiB",
+    "http.maxHeaderBytes": "16KiB",
+    "http.upgrades": "h2c",
+  };
+  assert.deepEqual(await told(changed), [1024, 7, 128 * 1024, 16 * 1024, undefined]);
+});
+
+test("http2.maxEncoderHeaderTableSize: without a table every reply says everything again", async () => {
+  const lengths = async (entryPoint: Record<string, string>) => {
+    const reply = "HTTP/1.1 200 OK\r\nX-Same: again and again\r\nContent-Length: 2\r\n\r\nok";
+    const client = await RawClient.open((await plane(entryPoint, replying(reply))).port);
+    open.push(client);
+    for (const id of [1, 3]) {
+      client.send(headers(id, GET_FIELDS));
+      await client.verdict(id);
+    }
+    return [1, 3].map(
+      (id) =>
+        client.frames.find(({ type, stream }) => type === TYPE.headers && stream === id)!.payload.length,
+    );
+  };
+  const [first, second] = await lengths({});
+  assert.ok(second! < first!);
+  const [alone, again] = await lengths({ "http2.maxEncoderHeaderTableSize": "0" });
+  // The first one says, too, that the table has no room.
+  assert.equal(alone, again! + 1);
+});
+
+test("http2.maxHeaderPairs: a request with more fields is refused", async () => {
+  const client = await RawClient.open((await plane({ "http2.maxHeaderPairs": "6" })).port);
+  open.push(client);
+  client.send(headers(1, [...GET_FIELDS, ["a", "1"], ["b", "2"]]));
+  client.send(headers(3, [...GET_FIELDS, ["a", "1"], ["b", "2"], ["c", "3"]]));
+  await Promise.all([client.verdict(1), client.verdict(3)]);
+  assert.deepEqual([...client.statuses(1), ...client.statuses(3)], ["200", "431"]);
+});
+
+test("http2.streamResetBurst and streamResetRate: a client that cancels more loses its connection", async () => {
+  const cancels = async (entryPoint: Record<string, string>, pauseMs: number) => {
+    const client = await RawClient.open((await plane(entryPoint)).port);
+    open.push(client);
+    for (let id = 1; id <= 25; id += 2) {
+      client.send(headers(id, GET_FIELDS, false), reset(id));
+      await wait(pauseMs);
+    }
+    client.send(ping());
+    const end = await client.find(
+      ({ type, flags }) => type === TYPE.goaway || (type === TYPE.ping && flags === ACK),
+    );
+    return end!.type === TYPE.goaway ? end!.payload.readUInt32BE(4) : "goes on";
+  };
+  const burst = { "http2.streamResetBurst": "11" };
+  assert.equal(await cancels({ ...burst, "http2.streamResetRate": "0" }, 0), CODE.calm);
+  assert.equal(await cancels({ ...burst, "http2.streamResetBurst": "13" }, 0), "goes on");
+  assert.equal(await cancels({ ...burst, "http2.streamResetRate": "1000" }, 20), "goes on");
 });
