@@ -5,7 +5,7 @@ import { Meter } from "../src/observe/meter.ts";
 import { RequestMetrics } from "../src/observe/request-metrics.ts";
 import { Tracer } from "../src/observe/tracer.ts";
 import { Node } from "../src/schema/node.ts";
-import { readOptions } from "../src/schema/option.ts";
+import { readOptions } from "../src/schema/read-options.ts";
 import { answered } from "../test/observe/exchange.ts";
 
 // What observing one request costs, in a loop without sockets. Aims: access log 1.5 µs, metrics 0.5 µs.

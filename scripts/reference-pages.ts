@@ -12,9 +12,10 @@ import {
 import { FAULTS } from "../src/model/fault.ts";
 import type { Middleware } from "../src/model/middleware.ts";
 import { settingsOptions } from "../src/model/settings.ts";
+import { group, list, mapOf } from "../src/schema/composites.ts";
 import { listOptions, type OptionRow } from "../src/schema/describe.ts";
 import { groupSchema } from "../src/schema/json-schema.ts";
-import { group, list, mapOf, type Options } from "../src/schema/option.ts";
+import type { Options } from "../src/schema/option.ts";
 
 const NOTE = "<!-- Made by `npm run docs` from the declarations in src; changes here are lost. -->";
 

@@ -11,8 +11,9 @@ import type {
 } from "../model/report.ts";
 import type { Settings } from "../model/settings.ts";
 import type { RouterSpec } from "../model/snapshot.ts";
-import { type Options, redact } from "../schema/option.ts";
+import type { Options } from "../schema/option.ts";
 import { describeProblem } from "../schema/problem.ts";
+import { redact } from "../schema/redact.ts";
 
 /**
  * Objects of the report as Traefik's API shows them: the words of the configuration, empty values left out, durations

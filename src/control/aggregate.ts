@@ -2,7 +2,7 @@ import { tlsOptionsOptions } from "../model/dynamic.ts";
 import type { Report } from "../model/report.ts";
 import type { RouterSpec, Snapshot } from "../model/snapshot.ts";
 import { Node } from "../schema/node.ts";
-import { readOptions } from "../schema/option.ts";
+import { readOptions } from "../schema/read-options.ts";
 import { type Context, type Sources, Users } from "./context.ts";
 import { modelEntryPoints } from "./entry-points.ts";
 import { Ledger } from "./ledger.ts";

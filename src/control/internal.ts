@@ -11,8 +11,9 @@ import type { Middleware } from "../model/middleware.ts";
 import { OWN_PATHS, OWN_ROUTE_HEADER } from "../model/own-pages.ts";
 import type { Settings } from "../model/settings.ts";
 import type { ServerSpec } from "../model/snapshot.ts";
-import { Node, type Place } from "../schema/node.ts";
-import { leaf, type Options, readOptions } from "../schema/option.ts";
+import { leaf, Node, type Place } from "../schema/node.ts";
+import type { Options } from "../schema/option.ts";
+import { readOptions } from "../schema/read-options.ts";
 import { ACME_ROUTER } from "./routers.ts";
 import { DEFAULT_TRANSPORT } from "./transports.ts";
 

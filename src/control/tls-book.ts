@@ -1,7 +1,7 @@
 import { type TlsOptionsOptions, tlsOptionsOptions } from "../model/dynamic.ts";
 import { Node } from "../schema/node.ts";
-import { readOptions } from "../schema/option.ts";
 import type { Subject } from "../schema/problem.ts";
+import { readOptions } from "../schema/read-options.ts";
 import { checkTlsOptions } from "../tls/options.ts";
 import { type Context, collect, type Found } from "./context.ts";
 import { optionOf, pointed } from "./ledger.ts";

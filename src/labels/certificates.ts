@@ -1,5 +1,5 @@
 import type { Node } from "../schema/node.ts";
-import { complain, type Reader } from "../schema/option.ts";
+import { complain, type Reader } from "../schema/reader.ts";
 
 const CERTIFICATE_OPTIONS = new Set(["rootcas", "cafiles", "certfile", "keyfile"]);
 

@@ -1,7 +1,9 @@
 import type { Self, Unavailable, Workload } from "../model/workload.ts";
 import { bool, text } from "../schema/kinds.ts";
 import { Node } from "../schema/node.ts";
-import { complain, type Reader, readOptions, type Values } from "../schema/option.ts";
+import type { Values } from "../schema/option.ts";
+import { readOptions } from "../schema/read-options.ts";
+import { complain, type Reader } from "../schema/reader.ts";
 import type { LabelOptions } from "./options.ts";
 
 /** `traefik.docker.*`: what a label can say about its own container. */

@@ -17,8 +17,10 @@ import {
 import type { Middleware } from "../model/middleware.ts";
 import { readMiddleware } from "../model/read-middleware.ts";
 import { Node, type Place } from "../schema/node.ts";
-import { complain, quote, type Reader, readOptions } from "../schema/option.ts";
 import type { Problem, Subject } from "../schema/problem.ts";
+import { quote } from "../schema/problem.ts";
+import { readOptions } from "../schema/read-options.ts";
+import { complain, type Reader } from "../schema/reader.ts";
 import { refusePaths } from "./certificates.ts";
 
 /** One object of one container's labels. */

@@ -1,5 +1,6 @@
 import type { Node, Place } from "../schema/node.ts";
-import { complain, quote, type Reader } from "../schema/option.ts";
+import { quote } from "../schema/problem.ts";
+import { complain, type Reader } from "../schema/reader.ts";
 import type { ShortForm } from "./options.ts";
 
 /**

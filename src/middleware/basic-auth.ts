@@ -6,8 +6,8 @@ import { FAULTS } from "../model/fault.ts";
 import { getHeader } from "../model/headers.ts";
 import { askForLogin, checkLogins, loginOptions, quotedRealm, welcome } from "../model/logins.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
+import { list } from "../schema/composites.ts";
 import { text } from "../schema/kinds.ts";
-import { list } from "../schema/option.ts";
 
 // Beyond this many passwords being tried at once an attacker is at work, and the others must not wait for them.
 const TRIES_MAX = 64;

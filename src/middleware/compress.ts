@@ -6,8 +6,8 @@ import type { Exchange } from "../model/exchange.ts";
 import { getHeader, getHeaders, hasToken, putHeader, removeHeader } from "../model/headers.ts";
 import { middleware } from "../model/middleware.ts";
 import { PeekedBody } from "../model/peeked-body.ts";
+import { list } from "../schema/composites.ts";
 import { choice, size, text } from "../schema/kinds.ts";
-import { list } from "../schema/option.ts";
 
 const ENCODINGS = ["gzip", "br", "zstd"] as const;
 type Encoding = (typeof ENCODINGS)[number];

@@ -5,8 +5,8 @@ import type { Exchange } from "../model/exchange.ts";
 import { getHeader } from "../model/headers.ts";
 import { askForLogin, checkLogins, loginOptions, quotedRealm, welcome } from "../model/logins.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
+import { list } from "../schema/composites.ts";
 import { text } from "../schema/kinds.ts";
-import { list } from "../schema/option.ts";
 
 const SLOTS = 8192;
 const BYTES = SharedTable.bytesFor(SLOTS);

@@ -2,8 +2,8 @@ import { escapePath, isNormalPath } from "../lib/escaped-path.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { type Headers, isHeaderName, removeHeader } from "../model/headers.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
+import { list, mapOf } from "../schema/composites.ts";
 import { int, statusRange, text } from "../schema/kinds.ts";
-import { list, mapOf } from "../schema/option.ts";
 
 export default middleware({
   name: "errors",

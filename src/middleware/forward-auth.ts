@@ -14,8 +14,9 @@ import {
 } from "../model/headers.ts";
 import { FetchFailure, type FetchReply, type FetchRequest, type Host } from "../model/host.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
+import { group, list } from "../schema/composites.ts";
 import { bool, duration, size, text } from "../schema/kinds.ts";
-import { group, list, type Values } from "../schema/option.ts";
+import type { Values } from "../schema/option.ts";
 
 // Framing and connection handling are ours, whatever an authentication service says about them.
 const NEVER_COPIED =

@@ -4,8 +4,8 @@ import { FAULTS } from "../model/fault.ts";
 import { getHeader, hasToken, putHeader, removeHeader, setHeader } from "../model/headers.ts";
 import { middleware } from "../model/middleware.ts";
 import { PassingBody } from "../model/passing-body.ts";
+import { list } from "../schema/composites.ts";
 import { text } from "../schema/kinds.ts";
-import { list } from "../schema/option.ts";
 
 const WEB = /^application\/grpc-web(-text)?(?=[+;]|$)/i;
 const MAX_AGE_S = "600";

@@ -13,8 +13,9 @@ import {
   removeHeader,
 } from "../model/headers.ts";
 import { type Hooks, middleware } from "../model/middleware.ts";
+import { list, mapOf } from "../schema/composites.ts";
 import { bool, int, text } from "../schema/kinds.ts";
-import { list, mapOf, type Values } from "../schema/option.ts";
+import type { Values } from "../schema/option.ts";
 
 const NO_EFFECT = "use a redirectScheme or redirectRegex middleware";
 

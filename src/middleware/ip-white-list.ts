@@ -3,8 +3,8 @@ import { reply } from "../model/exchange.ts";
 import { FAULTS } from "../model/fault.ts";
 import { middleware } from "../model/middleware.ts";
 import { compileIpStrategy, ipStrategy, whyNoStrategy } from "../model/source-criterion.ts";
+import { list } from "../schema/composites.ts";
 import { cidr } from "../schema/kinds.ts";
-import { list } from "../schema/option.ts";
 
 const REFUSAL = { ...reply(403, "ipWhiteList"), fault: FAULTS["refused-by-middleware"] };
 

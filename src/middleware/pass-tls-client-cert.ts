@@ -1,8 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { removeAliases } from "../model/headers.ts";
 import { middleware } from "../model/middleware.ts";
+import { group } from "../schema/composites.ts";
 import { bool } from "../schema/kinds.ts";
-import { group, type Values } from "../schema/option.ts";
+import type { Values } from "../schema/option.ts";
 
 const CERT = "X-Forwarded-Tls-Client-Cert";
 const INFO = "X-Forwarded-Tls-Client-Cert-Info";

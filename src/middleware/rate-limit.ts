@@ -7,8 +7,8 @@ import type { Host } from "../model/host.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
 import { type SharedLimitOptions, sharedLimitOptions, whyNoSharedLimit } from "../model/shared-limit.ts";
 import { byPeer, compileSource, sourceCriterion, whyNoCriterion } from "../model/source-criterion.ts";
+import { group } from "../schema/composites.ts";
 import { bool, count, duration, formatDuration, int } from "../schema/kinds.ts";
-import { group } from "../schema/option.ts";
 
 export default middleware({
   name: "rateLimit",

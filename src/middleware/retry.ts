@@ -1,6 +1,6 @@
 import { middleware } from "../model/middleware.ts";
+import { list } from "../schema/composites.ts";
 import { bool, count, duration, size, statusRange } from "../schema/kinds.ts";
-import { list } from "../schema/option.ts";
 
 export default middleware({
   name: "retry",

@@ -2,8 +2,8 @@ import { coveredByDecoded, decodePath, isNormalPath } from "../lib/escaped-path.
 import { compileGoRegexp, type GoRegexp } from "../lib/go-regexp.ts";
 import { reply } from "../model/exchange.ts";
 import { middleware } from "../model/middleware.ts";
+import { list } from "../schema/composites.ts";
 import { text } from "../schema/kinds.ts";
-import { list } from "../schema/option.ts";
 
 const UNCLEAN = reply(400, "stripPrefixRegex: unclean path");
 

@@ -1,8 +1,8 @@
 import { coveredBy, decodedPrefix, isNormalPath } from "../lib/escaped-path.ts";
 import { reply } from "../model/exchange.ts";
 import { middleware } from "../model/middleware.ts";
+import { list } from "../schema/composites.ts";
 import { bool, text } from "../schema/kinds.ts";
-import { list } from "../schema/option.ts";
 
 const UNCLEAN = reply(400, "stripPrefix: unclean path");
 

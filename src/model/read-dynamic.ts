@@ -1,7 +1,10 @@
 import { nearest } from "../lib/nearest.ts";
 import { below, type Node, type Place } from "../schema/node.ts";
-import { complain, type Options, quote, type Reader, readOptions } from "../schema/option.ts";
+import type { Options } from "../schema/option.ts";
 import type { Problem, Subject } from "../schema/problem.ts";
+import { quote } from "../schema/problem.ts";
+import { readOptions } from "../schema/read-options.ts";
+import { complain, type Reader } from "../schema/reader.ts";
 import type { Declaration, Declared, DeclaredRouter, DeclaredService } from "./declared.ts";
 import {
   type FileServiceOptions,

@@ -1,7 +1,10 @@
 import { nearest } from "../lib/nearest.ts";
+import { group } from "../schema/composites.ts";
 import type { Node } from "../schema/node.ts";
 import { below } from "../schema/node.ts";
-import { complain, group, type Options, quote, type Reader, type Values } from "../schema/option.ts";
+import type { Options, Values } from "../schema/option.ts";
+import { quote } from "../schema/problem.ts";
+import { complain, type Reader } from "../schema/reader.ts";
 import type { DeclaredMiddleware } from "./declared.ts";
 import type { Middleware } from "./middleware.ts";
 

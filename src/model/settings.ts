@@ -1,3 +1,4 @@
+import { group, list, mapOf, nameOnly } from "../schema/composites.ts";
 import {
   bool,
   choice,
@@ -11,7 +12,7 @@ import {
   statusRange,
   text,
 } from "../schema/kinds.ts";
-import { group, list, mapOf, nameOnly, type Options, type Values } from "../schema/option.ts";
+import type { Options, Values } from "../schema/option.ts";
 import { transportOptions } from "./dynamic.ts";
 import { entryPointOptions, NO_HTTP3 } from "./entry-point.ts";
 

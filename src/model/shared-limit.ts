@@ -1,5 +1,6 @@
+import { group, list } from "../schema/composites.ts";
 import { bool, count, duration, text } from "../schema/kinds.ts";
-import { group, list, type Values } from "../schema/option.ts";
+import type { Values } from "../schema/option.ts";
 
 /**
  * How a Redis that several machines share is reached. The names are Traefik's, the time limits ours: 40 ms and what a

@@ -1,7 +1,8 @@
 import { CidrSet, canonicalIp } from "../lib/cidr.ts";
 import { ipv6Subnet } from "../lib/ipv6-subnet.ts";
+import { group, list } from "../schema/composites.ts";
 import { bool, cidr, count, text } from "../schema/kinds.ts";
-import { group, list, type Values } from "../schema/option.ts";
+import type { Values } from "../schema/option.ts";
 import type { Exchange } from "./exchange.ts";
 import { getHeader, getHeaders, isHeaderName } from "./headers.ts";
 

@@ -1,5 +1,6 @@
 import { Node } from "./node.ts";
-import type { Kind, Option, Options, Reader } from "./option.ts";
+import type { Kind, Option, Options } from "./option.ts";
+import type { Reader } from "./reader.ts";
 
 /** A JSON Schema of options under fixed names, for editors and for forms. */
 export function groupSchema(options: Options, enabler = false): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
-import { scalar, Unreadable } from "./option.ts";
+import { Unreadable } from "./reader.ts";
+import { scalar } from "./scalar.ts";
 
 export const text = scalar("text", (value) => value, { json: { type: ["string", "number", "boolean"] } });
 

@@ -1,6 +1,6 @@
 import { Node, type Place } from "./node.ts";
-import { quote } from "./option.ts";
 import type { Problem } from "./problem.ts";
+import { quote } from "./problem.ts";
 
 /** One dotted name and its value, as a label or a flag spells it. */
 export interface Entry {

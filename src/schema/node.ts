@@ -63,3 +63,10 @@ export function below(place: Place, name: string): Place {
   const key = place.source === "environment" ? `${place.key}_${name.toUpperCase()}` : `${place.key}.${name}`;
   return { ...place, key };
 }
+
+/** A node of one text. */
+export function leaf(name: string, place: Place, value: string): Node {
+  const node = new Node(name, place);
+  node.value = value;
+  return node;
+}

@@ -69,3 +69,9 @@ export function printable(text: string, most = 400): string {
 }
 
 const cut = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 3)}...` : text);
+
+/** Names that came from outside, one after the other; of many only the first. */
+export function listNames(of: Iterable<{ readonly name: string }>): string {
+  const all = [...of].map(({ name }) => (/^[\w.-]{1,60}$/.test(name) ? name : quote(name)));
+  return all.length > 12 ? `${all.slice(0, 12).join(", ")} and ${all.length - 12} more` : all.join(", ");
+}

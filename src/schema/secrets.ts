@@ -1,5 +1,5 @@
 import { resolve, sep } from "node:path";
-import { Unreadable } from "./option.ts";
+import { Unreadable } from "./reader.ts";
 
 /** Where references may lead. Labels may reach only what the operator set aside; the operator's own settings, all. */
 export interface SecretSources {

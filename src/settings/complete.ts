@@ -1,7 +1,9 @@
 import { type EntryPointSettings, entryPointOptions, parseAddress } from "../model/entry-point.ts";
 import { type AcmeOptions, dockerOptions, type Settings } from "../model/settings.ts";
-import { Node } from "../schema/node.ts";
-import { complain, leaf, type Options, type Reader, readOptions, type Values } from "../schema/option.ts";
+import { leaf, Node } from "../schema/node.ts";
+import type { Options, Values } from "../schema/option.ts";
+import { readOptions } from "../schema/read-options.ts";
+import { complain, type Reader } from "../schema/reader.ts";
 
 /** The name of the entry point that is ours: API, ping and metrics are on it unless they are told otherwise. */
 export const OWN_ENTRY_POINT = "traefik";

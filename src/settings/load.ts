@@ -1,6 +1,7 @@
 import { type Settings, settingsOptions } from "../model/settings.ts";
-import { type Reader, readOptions } from "../schema/option.ts";
 import type { Problem } from "../schema/problem.ts";
+import { readOptions } from "../schema/read-options.ts";
+import type { Reader } from "../schema/reader.ts";
 import { readSecret } from "../schema/secrets.ts";
 import { checkSettings } from "./check.ts";
 import { completeSettings } from "./complete.ts";

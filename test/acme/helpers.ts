@@ -14,7 +14,7 @@ import type { Logger } from "../../src/model/host.ts";
 import { type AcmeOptions, acmeOptions } from "../../src/model/settings.ts";
 import type { CertificateSpec } from "../../src/model/snapshot.ts";
 import { Node } from "../../src/schema/node.ts";
-import { readOptions } from "../../src/schema/option.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
 import { selfSigned } from "./pebble.ts";
 
 /** The options of a resolver as they are without anything written, with a few of them changed. */

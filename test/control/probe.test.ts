@@ -8,7 +8,7 @@ import { fileServiceOptions, transportOptions } from "../../src/model/dynamic.ts
 import type { ServerSpec } from "../../src/model/snapshot.ts";
 import { parseFile } from "../../src/schema/file-tree.ts";
 import { Node } from "../../src/schema/node.ts";
-import { readOptions } from "../../src/schema/option.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
 import { startServer } from "../e2e/harness.ts";
 
 const reader = { report() {}, secret: () => "" };

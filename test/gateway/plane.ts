@@ -12,8 +12,9 @@ import type { Route, RouteTable } from "../../src/model/route.ts";
 import type { Leaf, LeafLimits, Server, Service } from "../../src/model/service.ts";
 import type { ServerSpec } from "../../src/model/snapshot.ts";
 import type { TlsAcceptor } from "../../src/model/tls-acceptor.ts";
-import { Node } from "../../src/schema/node.ts";
-import { leaf as leafNode, type Options, readOptions, type Values } from "../../src/schema/option.ts";
+import { leaf as leafNode, Node } from "../../src/schema/node.ts";
+import type { Options, Values } from "../../src/schema/option.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
 import type { TransportTls } from "../../src/upstream/transport.ts";
 import { ServersUpstream } from "../../src/upstream/upstream.ts";
 

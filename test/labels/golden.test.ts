@@ -14,7 +14,9 @@ import {
 } from "../../src/model/dynamic.ts";
 import type { Workload } from "../../src/model/workload.ts";
 import { Node } from "../../src/schema/node.ts";
-import { type Options, readOptions, redact } from "../../src/schema/option.ts";
+import type { Options } from "../../src/schema/option.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
+import { redact } from "../../src/schema/redact.ts";
 import { container, lines, network, REGISTRY, read, selfOn } from "./helper.ts";
 
 /**

@@ -4,8 +4,8 @@ import type { Declaration } from "../../src/model/declared.ts";
 import { type Middleware, middleware } from "../../src/model/middleware.ts";
 import { dockerOptions } from "../../src/model/settings.ts";
 import type { Self, Workload } from "../../src/model/workload.ts";
+import { list, mapOf } from "../../src/schema/composites.ts";
 import { bool, text } from "../../src/schema/kinds.ts";
-import { list, mapOf } from "../../src/schema/option.ts";
 import { describeProblem, type Problem } from "../../src/schema/problem.ts";
 import { written } from "../gateway/plane.ts";
 

@@ -6,7 +6,7 @@ import { type EntryPointSettings, entryPointOptions } from "../../src/model/entr
 import type { Exchange } from "../../src/model/exchange.ts";
 import type { Fault } from "../../src/model/fault.ts";
 import { Node } from "../../src/schema/node.ts";
-import { readOptions } from "../../src/schema/option.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
 
 /** What the gateway was told, in order. */
 export class Record {

@@ -9,7 +9,9 @@ import type { CallRequest, FetchReply, FetchRequest, Host } from "../../src/mode
 import type { Hooks, Middleware } from "../../src/model/middleware.ts";
 import type { SharedLimit, SharedLimitSpec } from "../../src/model/shared-limit.ts";
 import { Node, type Place } from "../../src/schema/node.ts";
-import { type Options, type Reader, readOptions, type Values } from "../../src/schema/option.ts";
+import type { Options, Values } from "../../src/schema/option.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
+import type { Reader } from "../../src/schema/reader.ts";
 
 const PLACE: Place = { source: "file", key: "test" };
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { type AccessLogOptions, accessLogOptions } from "../../src/model/settings.ts";
 import { AccessLogFormat } from "../../src/observe/access-log.ts";
 import { Node } from "../../src/schema/node.ts";
-import { readOptions } from "../../src/schema/option.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
 import { makeCertificate } from "../tls/certificates.ts";
 import { answered } from "./exchange.ts";
 

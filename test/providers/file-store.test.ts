@@ -6,8 +6,8 @@ import type { Registry } from "../../src/model/read-middleware.ts";
 import { type FoundFile, isPassing } from "../../src/providers/file/files.ts";
 import { FileStore } from "../../src/providers/file/store.ts";
 import { text } from "../../src/schema/kinds.ts";
-import { Unreadable } from "../../src/schema/option.ts";
 import { describeProblem } from "../../src/schema/problem.ts";
+import { Unreadable } from "../../src/schema/reader.ts";
 
 const addPrefix = middleware({
   name: "addPrefix",

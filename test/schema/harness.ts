@@ -1,6 +1,8 @@
 import { Node, type Place } from "../../src/schema/node.ts";
-import { type Options, readOptions, Unreadable, type Values } from "../../src/schema/option.ts";
+import type { Options, Values } from "../../src/schema/option.ts";
 import { describeProblem, type Problem } from "../../src/schema/problem.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
+import { Unreadable } from "../../src/schema/reader.ts";
 
 export type Written =
   | string

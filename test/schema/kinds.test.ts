@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { list, mapOf } from "../../src/schema/composites.ts";
 import * as kinds from "../../src/schema/kinds.ts";
-import { type KindMaker, list, mapOf } from "../../src/schema/option.ts";
+import type { KindMaker } from "../../src/schema/option.ts";
 import { read } from "./harness.ts";
 
 function valueOfText<T>(kind: KindMaker<T>, written: string | number | boolean): T | undefined {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { group, list, mapOf } from "../../src/schema/composites.ts";
 import { bool, choice, count, duration, int, text } from "../../src/schema/kinds.ts";
 import { Node } from "../../src/schema/node.ts";
-import { group, list, mapOf, redact } from "../../src/schema/option.ts";
+import { redact } from "../../src/schema/redact.ts";
 import { read, tree, type Written } from "./harness.ts";
 
 const OPTIONS = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Unreadable } from "../../src/schema/option.ts";
+import { Unreadable } from "../../src/schema/reader.ts";
 import { readSecret, type SecretSources } from "../../src/schema/secrets.ts";
 
 const files = new Map([

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { settingsOptions } from "../../src/model/settings.ts";
-import { readOptions } from "../../src/schema/option.ts";
 import { describeProblem, type Problem } from "../../src/schema/problem.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
 import { checkSettings } from "../../src/settings/check.ts";
 import { completeSettings } from "../../src/settings/complete.ts";
 import { tree, type Written } from "../schema/harness.ts";

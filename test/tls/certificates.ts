@@ -10,7 +10,7 @@ import type { TlsOptionsOptions } from "../../src/model/dynamic.ts";
 import { tlsOptionsOptions } from "../../src/model/dynamic.ts";
 import type { CertificateSpec, TlsSpec } from "../../src/model/snapshot.ts";
 import { Node } from "../../src/schema/node.ts";
-import { readOptions } from "../../src/schema/option.ts";
+import { readOptions } from "../../src/schema/read-options.ts";
 import { namesOf } from "../../src/tls/certificate.ts";
 
 const DAY_MS = 86_400_000;
