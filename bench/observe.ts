@@ -1,5 +1,6 @@
 import type { Exchange } from "../src/model/exchange.ts";
-import { accessLogOptions, type Settings, settingsOptions } from "../src/model/settings.ts";
+import { accessLogOptions } from "../src/model/log-settings.ts";
+import { type Settings, settingsOptions } from "../src/model/settings.ts";
 import { AccessLogFormat } from "../src/observe/access-log.ts";
 import { Meter } from "../src/observe/meter.ts";
 import { RequestMetrics } from "../src/observe/request-metrics.ts";

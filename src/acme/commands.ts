@@ -1,5 +1,5 @@
 import type { Logger } from "../model/host.ts";
-import type { AcmeOptions } from "../model/settings.ts";
+import type { AcmeOptions } from "../model/resolver-settings.ts";
 import { systemClock } from "./clock.ts";
 import { exportPem, exportTraefik, gatherForTraefik } from "./export.ts";
 import { InternalCa } from "./internal-ca.ts";

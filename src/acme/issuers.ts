@@ -1,5 +1,5 @@
 import type { Logger } from "../model/host.ts";
-import type { AcmeOptions } from "../model/settings.ts";
+import type { AcmeOptions } from "../model/resolver-settings.ts";
 import { Budget } from "./budget.ts";
 import type { RenewalWindow } from "./ca.ts";
 import type { ChallengeBoard } from "./challenges.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "../model/host.ts";
-import type { AcmeOptions } from "../model/settings.ts";
+import type { AcmeOptions } from "../model/resolver-settings.ts";
 import type { CertificateSpec } from "../model/snapshot.ts";
 import { Advice } from "./advice.ts";
 import { Attempts } from "./attempts.ts";

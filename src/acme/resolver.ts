@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { rootCertificates } from "node:tls";
-import type { AcmeOptions } from "../model/settings.ts";
+import type { AcmeOptions } from "../model/resolver-settings.ts";
 import type { CaPlan } from "./connection.ts";
 
 /** A resolver as it was written, worked out. */

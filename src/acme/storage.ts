@@ -1,5 +1,5 @@
 import type { Logger } from "../model/host.ts";
-import type { AcmeOptions } from "../model/settings.ts";
+import type { AcmeOptions } from "../model/resolver-settings.ts";
 import type { Clock } from "./clock.ts";
 import { FileVault } from "./file-vault.ts";
 import { caId, planResolver } from "./resolver.ts";

@@ -5,7 +5,8 @@ import type { Want } from "../acme/tickets.ts";
 import type { IssuanceView } from "../model/certificate-view.ts";
 import type { Logger } from "../model/host.ts";
 import type { Report } from "../model/report.ts";
-import type { AcmeOptions, Settings } from "../model/settings.ts";
+import type { AcmeOptions } from "../model/resolver-settings.ts";
+import type { Settings } from "../model/settings.ts";
 import type { CertificateSpec } from "../model/snapshot.ts";
 import { goesWithContainer } from "./lasting.ts";
 

@@ -1,5 +1,5 @@
 import type { TemplateContext } from "../lib/go-template.ts";
-import type { DockerOptions } from "../model/settings.ts";
+import type { DockerOptions } from "../model/provider-settings.ts";
 import type { Place } from "../schema/node.ts";
 
 /** What the settings say about reading labels: a provider's own options, and what only the whole of them knows. */

@@ -1,5 +1,5 @@
 import { getHeaders, sameName } from "../model/headers.ts";
-import type { AccessLogOptions } from "../model/settings.ts";
+import type { AccessLogOptions } from "../model/log-settings.ts";
 import { jsonText } from "./access-log-text.ts";
 
 type HeaderMode = "keep" | "drop" | "redact";

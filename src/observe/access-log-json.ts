@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import type { Connection, ConnectionTls, Exchange } from "../model/exchange.ts";
 import type { Fault } from "../model/fault.ts";
-import type { AccessLogOptions } from "../model/settings.ts";
+import type { AccessLogOptions } from "../model/log-settings.ts";
 import { HeaderFields } from "./access-log-headers.ts";
 import { clientHost, inOnePiece, jsonText, protocolOf } from "./access-log-text.ts";
 import { LocalClock, SecondClock, UtcClock } from "./clock-text.ts";

@@ -1,5 +1,5 @@
 import type { Exchange } from "../model/exchange.ts";
-import type { AccessLogOptions } from "../model/settings.ts";
+import type { AccessLogOptions } from "../model/log-settings.ts";
 import { AccessLogFormat } from "./access-log.ts";
 import { LineSink } from "./line-sink.ts";
 

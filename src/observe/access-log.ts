@@ -1,6 +1,6 @@
 import type { Exchange } from "../model/exchange.ts";
 import { getHeaders } from "../model/headers.ts";
-import type { AccessLogOptions } from "../model/settings.ts";
+import type { AccessLogOptions } from "../model/log-settings.ts";
 import { HeaderModes } from "./access-log-headers.ts";
 import { JsonLines } from "./access-log-json.ts";
 import { clean, clientHost, protocolOf, quotable, quoted } from "./access-log-text.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "../model/host.ts";
-import type { LogOptions } from "../model/settings.ts";
+import type { LogOptions } from "../model/log-settings.ts";
 import { type LogRecord, logsMessage, type Resource, resourceOf } from "./otlp.ts";
 import { OtlpExporter } from "./otlp-exporter.ts";
 import { recordOfLog } from "./otlp-logs.ts";

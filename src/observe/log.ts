@@ -1,7 +1,7 @@
 import { isatty } from "node:tty";
 import { type Logger as Pino, pino, stdSerializers, stdTimeFunctions } from "pino";
 import type { Logger } from "../model/host.ts";
-import type { LogOptions } from "../model/settings.ts";
+import type { LogOptions } from "../model/log-settings.ts";
 import { printable } from "../schema/problem.ts";
 import { LineSink, letOutputNotBlock } from "./line-sink.ts";
 import { LogExport } from "./log-export.ts";

@@ -3,7 +3,8 @@ import { type ClientHttp2Session, connect } from "node:http2";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { Agent, request } from "undici";
-import type { ClientTlsOptions, OtlpOptions } from "../model/settings.ts";
+import type { ClientTlsOptions } from "../model/client-tls.ts";
+import type { OtlpOptions } from "../model/telemetry-settings.ts";
 import type { OtlpMessage } from "./otlp.ts";
 import { encodeProtobuf } from "./otlp-protobuf.ts";
 

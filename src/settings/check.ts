@@ -1,7 +1,9 @@
 import { nearest } from "../lib/nearest.ts";
 import { readUsers } from "../lib/user-list.ts";
 import { type EntryPointSettings, parseAddress } from "../model/entry-point.ts";
-import { type AcmeOptions, PRECEDENCE, type Settings } from "../model/settings.ts";
+import { PRECEDENCE } from "../model/provider-settings.ts";
+import type { AcmeOptions } from "../model/resolver-settings.ts";
+import type { Settings } from "../model/settings.ts";
 import { below, type Node, type Place } from "../schema/node.ts";
 import { type Problem, quote } from "../schema/problem.ts";
 import { OWN_ENTRY_POINT } from "./complete.ts";

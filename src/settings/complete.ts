@@ -1,5 +1,7 @@
 import { type EntryPointSettings, entryPointOptions, parseAddress } from "../model/entry-point.ts";
-import { type AcmeOptions, dockerOptions, type Settings } from "../model/settings.ts";
+import { dockerOptions } from "../model/provider-settings.ts";
+import type { AcmeOptions } from "../model/resolver-settings.ts";
+import type { Settings } from "../model/settings.ts";
 import { leaf, Node } from "../schema/node.ts";
 import type { Options, Values } from "../schema/option.ts";
 import { readOptions } from "../schema/read-options.ts";

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { systemClock } from "../../src/acme/clock.ts";
 import { Variables } from "../../src/acme/dns/provider.ts";
 import { rfc2136 } from "../../src/acme/dns/rfc2136.ts";
-import type { AcmeOptions } from "../../src/model/settings.ts";
+import type { AcmeOptions } from "../../src/model/resolver-settings.ts";
 import { SECRET, startBind } from "./bind9.ts";
 import { resolverOptions, scratch, startAcme } from "./helpers.ts";
 import { hasPebble, startPebble, until } from "./pebble.ts";

@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { readRetryAfter } from "../../src/acme/retry-after.ts";
 import type { Want } from "../../src/acme/tickets.ts";
-import type { AcmeOptions } from "../../src/model/settings.ts";
+import type { AcmeOptions } from "../../src/model/resolver-settings.ts";
 import { FakeCa, FakeClock } from "./fake-ca.ts";
 import { openNetwork, resolverOptions, scratch, startAcme } from "./helpers.ts";
 import { until } from "./pebble.ts";

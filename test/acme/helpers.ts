@@ -11,7 +11,7 @@ import { Acme, type AcmeHost } from "../../src/acme/manager.ts";
 import type { Network } from "../../src/acme/preflight.ts";
 import { type Kept, Shelf } from "../../src/acme/shelf.ts";
 import type { Logger } from "../../src/model/host.ts";
-import { type AcmeOptions, acmeOptions } from "../../src/model/settings.ts";
+import { type AcmeOptions, acmeOptions } from "../../src/model/resolver-settings.ts";
 import type { CertificateSpec } from "../../src/model/snapshot.ts";
 import { Node } from "../../src/schema/node.ts";
 import { readOptions } from "../../src/schema/read-options.ts";

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Want } from "../../src/acme/tickets.ts";
-import type { AcmeOptions } from "../../src/model/settings.ts";
+import type { AcmeOptions } from "../../src/model/resolver-settings.ts";
 import { resolverOptions, scratch, startAcme } from "./helpers.ts";
 import { hasPebble, type Pebble, type PebbleOptions, startPebble, until } from "./pebble.ts";
 

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { readCertificate } from "../../src/acme/certificate.ts";
 import { adviceAgainMs, alarm, lastCallsMs, pick, renewAtMs } from "../../src/acme/renewal.ts";
 import type { Want } from "../../src/acme/tickets.ts";
-import type { AcmeOptions } from "../../src/model/settings.ts";
+import type { AcmeOptions } from "../../src/model/resolver-settings.ts";
 import { FakeCa, FakeClock } from "./fake-ca.ts";
 import { resolverOptions, scratch, startAcme } from "./helpers.ts";
 

@@ -2,7 +2,7 @@ import { declare } from "../../src/labels/declare.ts";
 import type { LabelOptions } from "../../src/labels/options.ts";
 import type { Declaration } from "../../src/model/declared.ts";
 import { type Middleware, middleware } from "../../src/model/middleware.ts";
-import { dockerOptions } from "../../src/model/settings.ts";
+import { dockerOptions } from "../../src/model/provider-settings.ts";
 import type { Self, Workload } from "../../src/model/workload.ts";
 import { list, mapOf } from "../../src/schema/composites.ts";
 import { bool, text } from "../../src/schema/kinds.ts";

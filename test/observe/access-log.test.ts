@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
-import { type AccessLogOptions, accessLogOptions } from "../../src/model/settings.ts";
+import { type AccessLogOptions, accessLogOptions } from "../../src/model/log-settings.ts";
 import { AccessLogFormat } from "../../src/observe/access-log.ts";
 import { Node } from "../../src/schema/node.ts";
 import { readOptions } from "../../src/schema/read-options.ts";

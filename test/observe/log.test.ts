@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
-import { type LogOptions, logOptions } from "../../src/model/settings.ts";
+import { type LogOptions, logOptions } from "../../src/model/log-settings.ts";
 import { LineSink } from "../../src/observe/line-sink.ts";
 import { createLog, readable } from "../../src/observe/log.ts";
 import { Rotation, type RotationOptions } from "../../src/observe/rotation.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Telemetry } from "../../src/control/telemetry.ts";
 import type { Logger } from "../../src/model/host.ts";
-import { logOptions } from "../../src/model/settings.ts";
+import { logOptions } from "../../src/model/log-settings.ts";
 import { createLog, type Log } from "../../src/observe/log.ts";
 import { resourceOf } from "../../src/observe/otlp.ts";
 import { OtlpExporter } from "../../src/observe/otlp-exporter.ts";

@@ -5,7 +5,7 @@ import { rootCertificates } from "node:tls";
 import { newKey } from "../../src/acme/certificate.ts";
 import { planResolver } from "../../src/acme/resolver.ts";
 import { makeRequest, x509 } from "../../src/acme/x509.ts";
-import { acmeOptions } from "../../src/model/settings.ts";
+import { acmeOptions } from "../../src/model/resolver-settings.ts";
 import { written } from "../gateway/plane.ts";
 import { makeCertificate } from "../tls/certificates.ts";
 

@@ -11,7 +11,7 @@ import ssh2 from "ssh2";
 import { answer } from "../../src/demo/api.ts";
 import { DemoEngine } from "../../src/demo/engine.ts";
 import { startDemoEngine } from "../../src/demo/start.ts";
-import { dockerOptions } from "../../src/model/settings.ts";
+import { dockerOptions } from "../../src/model/provider-settings.ts";
 import { readEndpoint } from "../../src/providers/docker/endpoint.ts";
 import { Engine } from "../../src/providers/docker/engine.ts";
 import { isKnownHost } from "../../src/providers/docker/ssh.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type Demo, type DemoOptions, startDemoEngine } from "../../src/demo/start.ts";
-import { dockerOptions } from "../../src/model/settings.ts";
+import { dockerOptions } from "../../src/model/provider-settings.ts";
 import { type DockerState, DockerWatch } from "../../src/providers/docker/watch.ts";
 import { written } from "../gateway/plane.ts";
 

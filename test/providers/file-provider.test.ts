@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Declaration } from "../../src/model/declared.ts";
-import { fileOptions } from "../../src/model/settings.ts";
+import { fileOptions } from "../../src/model/provider-settings.ts";
 import { FileProvider } from "../../src/providers/file/provider.ts";
 import { written } from "../gateway/plane.ts";
 

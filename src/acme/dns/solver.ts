@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { AcmeOptions } from "../../model/settings.ts";
+import type { AcmeOptions } from "../../model/resolver-settings.ts";
 import type { Solver } from "../challenges.ts";
 import type { Clock } from "../clock.ts";
 import { AcmeProblem } from "../problem.ts";

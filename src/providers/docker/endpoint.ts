@@ -3,7 +3,7 @@ import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { DockerOptions } from "../../model/settings.ts";
+import type { DockerOptions } from "../../model/provider-settings.ts";
 import { sshOptions } from "./ssh.ts";
 
 /** Where the engine is and how to speak to it; what its client is made from. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../../model/host.ts";
-import type { DockerOptions } from "../../model/settings.ts";
+import type { DockerOptions } from "../../model/provider-settings.ts";
 import type { Self, Workload } from "../../model/workload.ts";
 import type { Place } from "../../schema/node.ts";
 import type { Problem } from "../../schema/problem.ts";

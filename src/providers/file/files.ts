@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { FileOptions } from "../../model/settings.ts";
+import type { FileOptions } from "../../model/provider-settings.ts";
 
 /** One file as it was found. */
 export interface FoundFile {

@@ -4,7 +4,7 @@ import { dirname, resolve } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
 import type { Declaration } from "../../model/declared.ts";
 import type { Logger } from "../../model/host.ts";
-import type { FileOptions } from "../../model/settings.ts";
+import type { FileOptions } from "../../model/provider-settings.ts";
 import { DEPTH_MAX, isPassing, type Scan, scanFiles } from "./files.ts";
 import { FileStore, type StoreHost } from "./store.ts";
 
