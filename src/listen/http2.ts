@@ -100,7 +100,9 @@ export class Http2Connection implements FrameHandler, Timed {
   /** Streams that have something to send, and only wait for the connection. */
   readonly #line: Set<Http2Stream>;
   readonly #bornAtMs: number;
+  /** The last one that was taken up, and the last one that came at all. */
   #lastStream: number;
+  #seenStream: number;
   /** Bytes of replies that the client takes, all streams together. */
   #sendWindow: number;
   #receiveWindow: number;
@@ -143,6 +145,7 @@ export class Http2Connection implements FrameHandler, Timed {
     this.#line = new Set();
     this.#bornAtMs = limits.nowMs;
     this.#lastStream = 0;
+    this.#seenStream = 0;
     this.#sendWindow = WINDOW_DEFAULT;
     this.#receiveWindow = Math.max(http2.connectionWindow, WINDOW_DEFAULT);
     this.#received = 0;
@@ -218,8 +221,8 @@ export class Http2Connection implements FrameHandler, Timed {
   // A field block that does not end keeps all streams from being heard.
   #limitBlock(inBlock: boolean): void {
     this.#inBlock = inBlock;
-    const { limits, settings } = this.site;
-    if (inBlock) this.limitAtMs = limits.nowMs + settings.transport.respondingTimeouts.headerTimeout;
+    const { settings } = this.site;
+    if (inBlock) this.#limitIn(settings.transport.respondingTimeouts.headerTimeout);
     else if (this.#streams.size > 0) this.limitAtMs = Number.POSITIVE_INFINITY;
     else this.#rest();
   }
@@ -229,7 +232,7 @@ export class Http2Connection implements FrameHandler, Timed {
     this.#isPaused = true;
     this.#socket.pause();
     const { writeStallTimeout } = this.site.settings.transport.respondingTimeouts;
-    if (writeStallTimeout > 0) this.limitAtMs = this.site.limits.nowMs + writeStallTimeout;
+    if (writeStallTimeout > 0) this.#limitIn(writeStallTimeout);
   }
 
   #readOn(): void {
@@ -291,7 +294,7 @@ export class Http2Connection implements FrameHandler, Timed {
   // --- Requests.
 
   #isIdle(id: number): boolean {
-    return (id & 1) === 0 || id > this.#lastStream;
+    return (id & 1) === 0 || id > this.#seenStream;
   }
 
   headers(id: number, block: Buffer, start: number, end: number, endStream: boolean): void {
@@ -303,8 +306,12 @@ export class Http2Connection implements FrameHandler, Timed {
     const stream = this.#streams.get(id);
     if (stream !== undefined) return this.#trailers(stream, list, endStream);
     if ((id & 1) === 0) return this.connectionError(PROTOCOL_ERROR);
-    // Of a stream that is over, or one that nobody was to begin any more.
-    if (id <= this.#lastStream || this.#leaving) return this.#spend();
+    // Of a stream that is over, or one that was begun when our last GOAWAY was on its way.
+    if (id <= this.#seenStream || this.#leaving) {
+      this.#seenStream = Math.max(this.#seenStream, id);
+      return this.#spend();
+    }
+    this.#seenStream = id;
     this.#lastStream = id;
     if (this.#streams.size >= settings.http2.maxConcurrentStreams) {
       this.#writeReset(id, REFUSED_STREAM);
@@ -434,7 +441,6 @@ export class Http2Connection implements FrameHandler, Timed {
       if (increment === 0) return this.connectionError(PROTOCOL_ERROR);
       if (this.#sendWindow + increment > WINDOW_LIMIT) return this.connectionError(FLOW_CONTROL_ERROR);
       this.#sendWindow += increment;
-      this.#spend();
       this.#pump();
       return;
     }
@@ -444,10 +450,7 @@ export class Http2Connection implements FrameHandler, Timed {
       else this.#spend();
     } else if (increment === 0) this.#resetForFault(stream, PROTOCOL_ERROR);
     else if (stream.sendWindow + increment > WINDOW_LIMIT) this.#resetForFault(stream, FLOW_CONTROL_ERROR);
-    else {
-      this.#spend();
-      this.#widen(stream, increment);
-    }
+    else this.#widen(stream, increment);
   }
 
   #widen(stream: Http2Stream, increment: number): void {
@@ -601,7 +604,7 @@ export class Http2Connection implements FrameHandler, Timed {
   #rest(): void {
     const { idleTimeout } = this.site.settings.http2;
     if (idleTimeout === 0 || this.#requests === 0 || this.#isPaused) return;
-    this.limitAtMs = this.site.limits.nowMs + idleTimeout * (0.9 + Math.random() * 0.2);
+    this.#limitIn(idleTimeout * (0.9 + Math.random() * 0.2));
   }
 
   // --- Memory.
@@ -647,7 +650,11 @@ export class Http2Connection implements FrameHandler, Timed {
     if (this.#ended) return;
     this.#sayGoodbye(this.#lastStream, code);
     this.#end();
-    this.limitAtMs = this.site.limits.nowMs + LINGER_MS;
+    this.#limitIn(LINGER_MS);
+  }
+
+  #limitIn(ms: number): void {
+    this.limitAtMs = this.site.limits.nowMs + ms;
   }
 
   #sayGoodbye(lastStream: number, code: number): void {
@@ -683,9 +690,9 @@ export class Http2Connection implements FrameHandler, Timed {
     this.#reader.stop();
     this.writer.flush();
     const { writeStallTimeout } = this.site.settings.transport.respondingTimeouts;
-    this.limitAtMs = this.site.limits.nowMs + Math.max(writeStallTimeout, LINGER_MS);
+    this.#limitIn(Math.max(writeStallTimeout, LINGER_MS));
     this.#loseStreams();
-    this.#socket.end();
+    this.#socket.end(() => this.#limitIn(LINGER_MS));
     // Or nobody would notice that the client has gone.
     this.#socket.resume();
   }
