@@ -16,8 +16,8 @@ import { asMarkdown, asRatios, makeTable, put, remember, type Table, writeResult
 /**
  * Waybill beside other proxies in one run: each pinned to one core, generator and server on the other. All of them run
  * all the time and are asked in turn, several short rounds each, of which the median counts: what else the machine
- * does then meets all of them alike. `npm run bench -- [--seconds 2] [--rounds 3] [--quick] [--against commit]`.
- * `--quick` leaves out what takes long; with `--against` another commit's Waybill is asked as well, and only nginx
+ * does then meets all of them alike. `npm run bench -- [--seconds 2] [--rounds 3] [--quick] [--only text] [--against commit]`.
+ * `--quick` leaves out what takes long; `--only` all but the requests of that name, and writes nothing down; with `--against` another commit's Waybill is asked as well, and only nginx
  * beside them, the ratio of the two is printed, and nothing is written down.
  */
 
@@ -27,6 +27,7 @@ const has = (name: string) => process.argv.includes(name);
 const seconds = has("--seconds") ? Number(argument("--seconds")) : 2;
 const rounds = has("--rounds") ? Number(argument("--rounds")) : 3;
 const against = has("--against") ? argument("--against") : undefined;
+const only = has("--only") ? argument("--only")! : "";
 
 interface Running {
   readonly name: string;
@@ -105,7 +106,7 @@ const medianOf = (measured: readonly Measured[], field: keyof Measured) =>
   median(measured.map((one) => one[field]));
 
 async function compareRequests(running: readonly Running[]): Promise<void> {
-  for (const [name, load] of CASES) {
+  for (const [name, load] of CASES.filter(([name]) => name.includes(only))) {
     await takeTurns(running, load, (proxy, measured) => {
       put(cpu, name, proxy, medianOf(measured, "cpuUs"));
       put(rate, name, proxy, medianOf(measured, "requests") / seconds);
@@ -192,12 +193,13 @@ async function compareAll(list: readonly ProxyUnderTest[]): Promise<void> {
   const running = await start(list);
   try {
     await compareRequests(running);
+    if (only !== "") return;
     await compareLatency(running);
     await compareWebSockets(running);
   } finally {
     for (const { child } of running) await stop(child);
   }
-  if (has("--quick") || against !== undefined) return;
+  if (has("--quick") || only !== "" || against !== undefined) return;
   await compareIdle(list);
   await compareScale();
 }
@@ -229,7 +231,7 @@ run. \`npm run bench\` repeats it; \`history.jsonl\` has every run for programs.
     const less = [cpu, latency, messages].map((table) => asRatios(table, "Waybill", `Waybill at ${against}`));
     console.log(asMarkdown({ ...makeTable(`Now, in parts of ${against}`, ""), rows: new Map(less.flat()) }));
   }
-  if (other === undefined && !has("--quick")) {
+  if (other === undefined && only === "" && !has("--quick")) {
     writeResults(ROOT, intro, measured, remarksOf(join(ROOT, "bench/RESULTS.md")));
     remember(ROOT, { date, commit: git("rev-parse", "HEAD"), machine, versions, seconds, rounds }, measured);
   }
