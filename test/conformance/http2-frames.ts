@@ -145,9 +145,17 @@ export class RawClient {
     });
   }
 
-  /** `hello`: what is sent first in place of the preface and the settings. */
-  static async open(port: number, settings?: Buffer, hello?: readonly Buffer[]): Promise<RawClient> {
-    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  /**
+   * `hello`: what is sent first in place of the preface and the settings. `halfOpen`: it does not close when the server
+   * does.
+   */
+  static async open(
+    port: number,
+    settings?: Buffer,
+    hello?: readonly Buffer[],
+    halfOpen = false,
+  ): Promise<RawClient> {
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: halfOpen });
     await once(socket, "connect");
     return RawClient.over(socket, settings, hello);
   }

@@ -19,9 +19,7 @@ export class Setup {
   readonly #open: RawClient[] = [];
 
   constructor() {
-    before(async () => {
-      this.port = await Http2Port.open((exchange) => this.handler(exchange));
-    });
+    before(() => this.reopen());
     afterEach(() => {
       this.handler = hello;
       this.port.record.clear();
@@ -30,7 +28,15 @@ export class Setup {
     after(() => this.port.close());
   }
 
-  async connected(...args: [settings?: Buffer, hello?: readonly Buffer[]]): Promise<RawClient> {
+  /** After the entry point was drained. */
+  async reopen(): Promise<void> {
+    this.port?.close();
+    this.port = await Http2Port.open((exchange) => this.handler(exchange));
+  }
+
+  async connected(
+    ...args: [settings?: Buffer, hello?: readonly Buffer[], halfOpen?: boolean]
+  ): Promise<RawClient> {
     const client = await RawClient.open(this.port.port, ...args);
     this.#open.push(client);
     return client;
