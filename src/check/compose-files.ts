@@ -3,6 +3,7 @@ import { nearest } from "../lib/nearest.ts";
 import { parseFile } from "../schema/file-tree.ts";
 import type { Node, Place } from "../schema/node.ts";
 import type { Problem } from "../schema/problem.ts";
+import { complain } from "../schema/reader.ts";
 import { interpolate, readEnvFile } from "./interpolate.ts";
 
 export interface ComposeFilesHost {
@@ -111,7 +112,13 @@ export class ComposeFiles {
       const names = [...(other.tree.get("services")?.children?.values() ?? [])].map(({ name }) => name);
       const isRound = found !== undefined;
       const message = isRound ? "extends itself" : `there is no service ${wanted} in ${other.file} to extend`;
-      this.#complain("unknown-service", base.place, message, isRound ? undefined : nearest(wanted, names));
+      complain(
+        this.#host,
+        base.place,
+        "unknown-service",
+        message,
+        isRound ? undefined : nearest(wanted, names),
+      );
       return [node];
     }
     return [...this.#layers(found, other, env, seen.add(key)), node];
@@ -134,7 +141,7 @@ export class ComposeFiles {
       return parseFile(file, this.#host.readFile(absolute), this.#host.report, { exactNames: true });
     } catch (error) {
       const reason = (error as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
-      this.#complain("unreadable-file", place, `${file} ${reason}`);
+      complain(this.#host, place, "unreadable-file", `${file} ${reason}`);
       return undefined;
     }
   }
@@ -145,17 +152,6 @@ export class ComposeFiles {
     } catch {
       return new Map();
     }
-  }
-
-  #complain(code: string, place: Place, message: string, suggestion?: string): void {
-    const severity = "error";
-    this.#host.report({
-      code,
-      severity,
-      place,
-      message,
-      ...(suggestion !== undefined && { suggestion }),
-    });
   }
 }
 

@@ -3,6 +3,7 @@ import { nearest } from "../lib/nearest.ts";
 import type { Self, Workload, WorkloadNetwork, WorkloadPort } from "../model/workload.ts";
 import type { Node, Place } from "../schema/node.ts";
 import { type Problem, quote } from "../schema/problem.ts";
+import { complain } from "../schema/reader.ts";
 import type { ComposeProject } from "./compose-files.ts";
 import { interpolate, readEnvFile, standInFor } from "./interpolate.ts";
 
@@ -136,7 +137,7 @@ class ComposeReader {
     if (key === "default" || known.some(({ name }) => name === key)) return;
     const names = known.map(({ name }) => name);
     const suggestion = nearest(key, names);
-    this.#complain("unknown-network", "error", place, `there is no network ${key} in networks`, suggestion);
+    complain(this.#host, place, "unknown-network", `there is no network ${key} in networks`, suggestion);
   }
 
   /** What the top of the files says of a network, a config or a secret: the last that says anything. */
@@ -220,7 +221,7 @@ class ComposeReader {
       return [...variables].map(([key, value]) => ({ key, value, place: item.place }));
     } catch {
       const message = `${this.#text(item)} cannot be read here, so settings in it are not looked at`;
-      this.#complain("unread-variables", "warning", item.place, message);
+      this.#warn("unread-variables", item.place, message);
       return [];
     }
   }
@@ -231,7 +232,7 @@ class ComposeReader {
       if (!/\$(?:\{|[A-Za-z_])/.test(name)) continue;
       const message =
         "variables in the names of a map are not filled in; write labels as a list: - name=value";
-      this.#complain("variable-in-name", "warning", place, message);
+      this.#warn("variable-in-name", place, message);
     }
     return this.#pairs(node);
   }
@@ -271,7 +272,7 @@ class ComposeReader {
         ROOTS.includes(root.toLowerCase()) || rest.length === 0 ? undefined : nearest(root, ROOTS);
       if (meant === undefined) continue;
       const message = `${quote(key)} is not for us, because it begins with ${root}`;
-      this.#complain("unknown-label", "warning", place, message, [meant, ...rest].join("."));
+      this.#warn("unknown-label", place, message, [meant, ...rest].join("."));
     }
   }
 
@@ -281,7 +282,7 @@ class ComposeReader {
     if (ours === undefined) return;
     const message =
       "labels below deploy are those of a Swarm service and are on no container; move them to labels of the service itself";
-    this.#complain("deploy-labels", "warning", ours.place, message);
+    this.#warn("deploy-labels", ours.place, message);
   }
 
   /** Values of variables are secrets more often than not, and come from where the containers run. */
@@ -300,7 +301,7 @@ class ComposeReader {
       malformed: () => {
         const message =
           "compose refuses a dollar that begins no variable; one that stands for itself is written $$";
-        this.#complain("bad-variable", "error", place, message);
+        complain(this.#host, place, "bad-variable", message);
       },
     });
 
@@ -314,23 +315,11 @@ class ComposeReader {
         ? ""
         : ` and the file demands it: ${quote(demand)}`;
     const message = `the variable ${variable} is not set here, so ${standInFor(variable)} stands for it${meaning}`;
-    this.#complain("unset-variable", "warning", place, message);
+    this.#warn("unset-variable", place, message);
   }
 
-  #complain(
-    code: string,
-    severity: Problem["severity"],
-    place: Place,
-    message: string,
-    suggestion?: string,
-  ): void {
-    this.#host.report({
-      code,
-      severity,
-      place,
-      message,
-      ...(suggestion !== undefined && { suggestion }),
-    });
+  #warn(code: string, place: Place, message: string, suggestion?: string): void {
+    complain(this.#host, place, code, message, suggestion, "warning");
   }
 }
 

@@ -12,7 +12,7 @@ export interface Reader {
 export class Unreadable extends Error {}
 
 export function complain(
-  reader: Reader,
+  reader: Pick<Reader, "report">,
   place: Place,
   code: string,
   message: string,
