@@ -1,8 +1,9 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, useConfigurationVersion } from "./data.ts";
 import { count } from "./format.ts";
-import { Choice, type Column, Empty, Search, Table, Waiting } from "./parts.tsx";
+import { Badge, Choice, type Column, Empty, Search, Table, To, Waiting } from "./parts.tsx";
 import { usePlace } from "./route.ts";
+import type { Common } from "./types.ts";
 
 const PER_PAGE = 50;
 const AGAIN_MS = 10_000;
@@ -85,3 +86,30 @@ const STATUSES = [
   ["warning", "To mend"],
   ["disabled", "Not in force"],
 ] as const;
+
+// --- Columns that lists have in common.
+
+export const statusColumn: Column<Common> = {
+  title: "Status",
+  sortBy: "status",
+  cell: ({ status }) => <Badge status={status} />,
+};
+
+export const nameColumn = (kind: "routers" | "services" | "middlewares", cls: string): Column<Common> => ({
+  title: "Name",
+  sortBy: "name",
+  cell: ({ name }) => <To kind={kind} name={name} />,
+  class: cls,
+});
+
+export const usedByColumn: Column<{ readonly usedBy?: readonly string[] }> = {
+  title: "Used by",
+  cell: ({ usedBy = [] }) => (usedBy.length === 0 ? <span class="faint">nobody</span> : usedBy.length),
+  class: "number",
+};
+
+export const providerColumn: Column<Common> = {
+  title: "Provider",
+  sortBy: "provider",
+  cell: ({ provider }) => provider,
+};

@@ -1,6 +1,6 @@
 import { Chain } from "../chain.tsx";
 import { useApi } from "../data.ts";
-import { List } from "../list.tsx";
+import { List, nameColumn, providerColumn, statusColumn, usedByColumn } from "../list.tsx";
 import { Badge, Card, Errors, Names, Page, Text, To, Waiting } from "../parts.tsx";
 import { Tree } from "../tree.tsx";
 import type { Middleware } from "../types.ts";
@@ -13,21 +13,11 @@ export function MiddlewaresPage() {
         noun="middleware"
         nothing="Labels such as traefik.http.middlewares.gate.basicauth.users declare them."
         columns={[
-          { title: "Status", sortBy: "status", cell: ({ status }) => <Badge status={status} /> },
-          {
-            title: "Name",
-            sortBy: "name",
-            cell: ({ name }) => <To kind="middlewares" name={name} />,
-            class: "strong grow",
-          },
+          statusColumn,
+          nameColumn("middlewares", "strong grow"),
           { title: "Kind", sortBy: "type", cell: ({ type }) => type },
-          {
-            title: "Used by",
-            cell: ({ usedBy = [] }) =>
-              usedBy.length === 0 ? <span class="faint">nobody</span> : usedBy.length,
-            class: "number",
-          },
-          { title: "Provider", sortBy: "provider", cell: ({ provider }) => provider },
+          usedByColumn,
+          providerColumn,
         ]}
       />
     </Page>

@@ -1,6 +1,6 @@
 import { Chain, type Stop, serviceStops } from "../chain.tsx";
 import { getJson, useLoad } from "../data.ts";
-import { List } from "../list.tsx";
+import { List, nameColumn, statusColumn } from "../list.tsx";
 import { Badge, Card, Errors, Facts, Lock, Names, Page, Rule, Text, To, Waiting } from "../parts.tsx";
 import { link } from "../route.ts";
 import type { Middleware, Router, Service } from "../types.ts";
@@ -13,13 +13,8 @@ export function RoutersPage() {
         noun="router"
         nothing="Give a container a label such as waybill=app.example.com, and its router is here."
         columns={[
-          { title: "Status", sortBy: "status", cell: ({ status }) => <Badge status={status} /> },
-          {
-            title: "Name",
-            sortBy: "name",
-            cell: ({ name }) => <To kind="routers" name={name} />,
-            class: "strong",
-          },
+          statusColumn,
+          nameColumn("routers", "strong"),
           { title: "Rule", sortBy: "rule", cell: ({ rule }) => <Rule of={rule} />, class: "grow" },
           {
             title: "Entry points",

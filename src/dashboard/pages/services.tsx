@@ -1,7 +1,7 @@
 import { Chain, serviceStops } from "../chain.tsx";
 import { useApi } from "../data.ts";
-import { List } from "../list.tsx";
-import { Badge, Card, Errors, Facts, Names, Page, Table, Text, To, Waiting } from "../parts.tsx";
+import { List, nameColumn, providerColumn, statusColumn, usedByColumn } from "../list.tsx";
+import { Badge, Card, Errors, Facts, Names, Page, Table, Text, Waiting } from "../parts.tsx";
 import { Tree } from "../tree.tsx";
 import type { Service } from "../types.ts";
 
@@ -13,22 +13,12 @@ export function ServicesPage() {
         noun="service"
         nothing="Every container with a router has a service of its own here."
         columns={[
-          { title: "Status", sortBy: "status", cell: ({ status }) => <Badge status={status} /> },
-          {
-            title: "Name",
-            sortBy: "name",
-            cell: ({ name }) => <To kind="services" name={name} />,
-            class: "strong grow",
-          },
+          statusColumn,
+          nameColumn("services", "strong grow"),
           { title: "Kind", sortBy: "type", cell: ({ type = "ours" }) => type },
           { title: "Servers", sortBy: "servers", cell: (service) => <Health of={service} /> },
-          {
-            title: "Used by",
-            cell: ({ usedBy = [] }) =>
-              usedBy.length === 0 ? <span class="faint">nobody</span> : usedBy.length,
-            class: "number",
-          },
-          { title: "Provider", sortBy: "provider", cell: ({ provider }) => provider },
+          usedByColumn,
+          providerColumn,
         ]}
       />
     </Page>
