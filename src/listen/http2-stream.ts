@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
+import { PieceQueue } from "../lib/piece-queue.ts";
 import { keepable } from "../lib/read-ahead.ts";
 import type { Timed } from "../lib/time-limits.ts";
 import type { BodySink, BodySource } from "../model/body.ts";
@@ -11,25 +12,21 @@ import { allowedTrailers } from "../wire/chunked.ts";
 import { CANCEL, INTERNAL_ERROR, WINDOW_UPDATE, writeUint32 } from "../wire/http2-frames.ts";
 import type { Http2Connection } from "./http2.ts";
 import { hasNoBody, replyHead, sendable } from "./http2-reply-head.ts";
+import type { SendingStream } from "./http2-sender.ts";
 import { Http2Tunnel } from "./http2-tunnel.ts";
 
 const RATE_GRACE_MS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
-const NO_PIECES: Buffer[] = [];
-
-/** Sends one frame of a chunk from an offset on, and gives where to go on: the same when nothing may leave. */
-export type SendFrame = (chunk: Buffer, at: number) => number;
 
 /**
  * One HTTP/2 stream: the client of its exchange, the source of the request's body and the sink of the reply's, all in
  * one object, so that a request costs one allocation.
  */
-export class Http2Stream implements Client, BodySource, BodySink, Timed {
+export class Http2Stream implements Client, BodySource, BodySink, SendingStream, Timed {
   readonly id: number;
   readonly length: number;
   limitAtMs: number;
   limitIndex: number;
-  /** Bytes of the reply that the client takes. Its settings may make it negative. */
   sendWindow: number;
   /** Bytes of the request that the client may send. */
   receiveWindow: number;
@@ -57,8 +54,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   #kept: number;
   #isPaused: boolean;
   /** What has come and is not wanted yet. */
-  #pieces: Buffer[];
-  #piecesBytes: number;
+  #early: PieceQueue | undefined;
   #trailersIn: string[] | undefined;
   // The reply.
   #replying: boolean;
@@ -97,8 +93,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#taken = 0;
     this.#kept = 0;
     this.#isPaused = false;
-    this.#pieces = NO_PIECES;
-    this.#piecesBytes = 0;
+    this.#early = undefined;
     this.#trailersIn = undefined;
     this.#replying = false;
     this.#replied = false;
@@ -127,8 +122,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   #over(): void {
     this.isOver = true;
     this.#pending = undefined;
-    this.#pieces = NO_PIECES;
-    this.#piecesBytes = 0;
+    this.#early = undefined;
     this.#connection.site.limits.remove(this);
   }
 
@@ -191,9 +185,8 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   }
 
   #wait(piece: Buffer): void {
-    if (this.#pieces === NO_PIECES) this.#pieces = [];
-    this.#pieces.push(keepable(piece));
-    this.#piecesBytes += piece.length;
+    this.#early ??= new PieceQueue();
+    this.#early.push(piece);
     this.#connection.site.backlog.add(piece.length);
   }
 
@@ -235,9 +228,9 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   }
 
   #endBody(): void {
-    if (!this.requestEnded || this.#isPaused || this.#pieces.length > 0 || this.#bodyDone) return;
     const sink = this.#bodySink;
-    if (sink === undefined) return;
+    const isWhole = this.requestEnded && !this.#isPaused && (this.#early?.bytes ?? 0) === 0;
+    if (!isWhole || this.#bodyDone || sink === undefined) return;
     this.#bodySink = undefined;
     this.#bodyDone = true;
     if (this.#connection.site.settings.transport.respondingTimeouts.writeTimeout === 0)
@@ -258,9 +251,9 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   }
 
   #flowOn(): void {
-    while (this.#pieces.length > 0 && !this.#isPaused && this.#bodySink !== undefined) {
-      const piece = this.#pieces.shift()!;
-      this.#piecesBytes -= piece.length;
+    while (!this.#isPaused && this.#bodySink !== undefined) {
+      const piece = this.#early?.shift();
+      if (piece === undefined) break;
       this.#deliver(piece);
     }
     this.#endBody();
@@ -294,8 +287,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   cancel(): void {
     this.#bodySink = undefined;
     this.#bodyDone = true;
-    this.#pieces = NO_PIECES;
-    this.#piecesBytes = 0;
+    this.#early = undefined;
     this.#kept = 0;
   }
 
@@ -334,13 +326,13 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     if (this.#tunnel === undefined) this.exchange!.replyBytes += chunk.length;
     const { limits, backlog } = this.#connection.site;
     this.movedAtMs = limits.nowMs;
-    const sent = this.#connection.send(this, chunk, 0);
+    const sent = this.#connection.sender.send(this, chunk);
     if (sent === chunk.length) return true;
     this.#pending = sent === 0 ? keepable(chunk) : keepable(chunk.subarray(sent));
     this.#pendingAt = 0;
     this.#limitStall();
     backlog.add(this.#pending.length + (this.exchange!.replyBody.aheadMax ?? 0));
-    if (this.sendWindow > 0) this.#connection.lineUp(this);
+    this.#connection.sender.lineUp(this);
     return false;
   }
 
@@ -351,13 +343,11 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
     this.#limitTo(writeStallTimeout === 0 ? NEVER : limits.nowMs + writeStallTimeout);
   }
 
-  /** Something of its reply waits. */
   get hasToSend(): boolean {
     return this.#pending !== undefined;
   }
 
-  /** It is its turn, for one frame. */
-  sendNext(send: SendFrame): void {
+  sendNext(send: (chunk: Buffer, at: number) => number): void {
     const chunk = this.#pending;
     if (chunk === undefined) return;
     const before = this.#pendingAt;
@@ -366,10 +356,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
       this.movedAtMs = this.#connection.site.limits.nowMs;
       this.#limitStall();
     }
-    if (this.#pendingAt < chunk.length) {
-      if (this.sendWindow > 0) this.#connection.lineUp(this);
-      return;
-    }
+    if (this.#pendingAt < chunk.length) return this.#connection.sender.lineUp(this);
     this.#pending = undefined;
     this.#limitTo(NEVER);
     if (this.#replied) this.#endReply();
@@ -417,7 +404,7 @@ export class Http2Stream implements Client, BodySource, BodySink, Timed {
   held(): number {
     const pending = this.#pending === undefined ? 0 : this.#pending.length - this.#pendingAt;
     const ahead = this.#pending === undefined ? 0 : (this.exchange!.replyBody.ahead ?? 0);
-    return this.#piecesBytes + this.#kept + pending + ahead;
+    return (this.#early?.bytes ?? 0) + this.#kept + pending + ahead;
   }
 
   /** Others need the memory. */

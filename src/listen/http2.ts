@@ -11,24 +11,14 @@ import { HpackEncoder } from "../wire/hpack-encoder.ts";
 import {
   ACK,
   COMPRESSION_ERROR,
-  ENABLE_CONNECT_PROTOCOL,
-  ENABLE_PUSH,
   ENHANCE_YOUR_CALM,
   FLOW_CONTROL_ERROR,
-  FRAME_BYTES_DEFAULT,
-  FRAME_BYTES_LIMIT,
   GOAWAY,
-  HEADER_TABLE_SIZE,
-  INITIAL_WINDOW_SIZE,
-  MAX_CONCURRENT_STREAMS,
-  MAX_FRAME_SIZE,
-  MAX_HEADER_LIST_SIZE,
   NO_ERROR,
   PING,
   PROTOCOL_ERROR,
   REFUSED_STREAM,
   RST_STREAM,
-  readUint32,
   SETTINGS,
   STREAM_CLOSED,
   WINDOW_DEFAULT,
@@ -40,7 +30,10 @@ import { type FrameHandler, FrameReader } from "../wire/http2-reader.ts";
 import type { HeadLimits } from "../wire/limits.ts";
 import type { RequestHead } from "../wire/request-head.ts";
 import type { Http2Backlog } from "./http2-backlog.ts";
+import { Budget } from "./http2-budget.ts";
 import { type Http2Head, readHttp2Head, readTrailers } from "./http2-head.ts";
+import { Http2Sender } from "./http2-sender.ts";
+import { ourSettings, readSettings, type SettingsTaker, settingsBytesMax } from "./http2-settings.ts";
 import { completeWebSocketHandshake, Http2Stream } from "./http2-stream.ts";
 import { Http2Writer, type Outbox } from "./http2-writer.ts";
 
@@ -79,15 +72,16 @@ const LINGER_BYTES = 256 * 1024;
 /** Frames that ask for nothing (PING, SETTINGS, PRIORITY, empty DATA): at once, and in a second. */
 const IDLE_FRAMES_BURST = 1000;
 const IDLE_FRAMES_RATE = 100;
-/** What every frame of a reply and every request gives back of that budget. */
+/** What every request gives back of that budget. */
 const IDLE_FRAMES_EARNED = 2;
 const DRAIN_PING = Buffer.from("drained?");
 
 /** One HTTP/2 connection of a client: its streams, its windows, its budgets, and its end (RFC 9113). */
-export class Http2Connection implements FrameHandler, Timed {
+export class Http2Connection implements FrameHandler, SettingsTaker, Timed {
   readonly site: Http2Site;
   readonly info: Connection;
   readonly writer: Http2Writer;
+  readonly sender: Http2Sender;
   limitAtMs: number;
   limitIndex: number;
   /** Bytes of a reply that the client takes before it says more. */
@@ -97,14 +91,10 @@ export class Http2Connection implements FrameHandler, Timed {
   readonly #decoder: HpackDecoder;
   readonly #encoder: HpackEncoder;
   readonly #streams: Map<number, Http2Stream>;
-  /** Streams that have something to send, and only wait for the connection. */
-  readonly #line: Set<Http2Stream>;
   readonly #bornAtMs: number;
   /** The last one that was taken up, and the last one that came at all. */
   #lastStream: number;
   #seenStream: number;
-  /** Bytes of replies that the client takes, all streams together. */
-  #sendWindow: number;
   #receiveWindow: number;
   #received: number;
   /** Of the stream that DATA is coming for; undefined when nobody wants it. */
@@ -114,10 +104,8 @@ export class Http2Connection implements FrameHandler, Timed {
   #isEmptyFrame: boolean;
   #settingsTaken: boolean;
   #requests: number;
-  #resets: number;
-  #resetsAtMs: number;
-  #idleFrames: number;
-  #idleFramesAtMs: number;
+  readonly #resets: Budget;
+  readonly #idleFrames: Budget;
   #inBlock: boolean;
   #isPaused: boolean;
   /** Orderly: no more requests after those that are on their way, and then after those that are here. */
@@ -135,18 +123,18 @@ export class Http2Connection implements FrameHandler, Timed {
     this.#encoder = new HpackEncoder(http2.maxEncoderHeaderTableSize);
     this.#decoder = new HpackDecoder(http2.maxDecoderHeaderTableSize);
     const isSecure = info.tls !== undefined;
-    this.writer = new Http2Writer(socket, isSecure, site.outbox, this.#encoder, () => this.#pump());
+    this.writer = new Http2Writer(socket, isSecure, site.outbox, this.#encoder, () => this.#drainedSocket());
+    this.#idleFrames = new Budget(limits, IDLE_FRAMES_BURST, IDLE_FRAMES_RATE);
+    this.sender = new Http2Sender(this.writer, this.#idleFrames);
     this.limitAtMs = limits.nowMs + settings.transport.respondingTimeouts.headerTimeout;
     this.limitIndex = -1;
     this.windowAtFirst = WINDOW_DEFAULT;
     this.#socket = socket;
     this.#reader = new FrameReader(this, headLimits.headBytesMax + BLOCK_EXTRA_BYTES);
     this.#streams = new Map();
-    this.#line = new Set();
     this.#bornAtMs = limits.nowMs;
     this.#lastStream = 0;
     this.#seenStream = 0;
-    this.#sendWindow = WINDOW_DEFAULT;
     this.#receiveWindow = Math.max(http2.connectionWindow, WINDOW_DEFAULT);
     this.#received = 0;
     this.#dataStream = undefined;
@@ -154,10 +142,7 @@ export class Http2Connection implements FrameHandler, Timed {
     this.#isEmptyFrame = false;
     this.#settingsTaken = false;
     this.#requests = 0;
-    this.#resets = 0;
-    this.#resetsAtMs = limits.nowMs;
-    this.#idleFrames = 0;
-    this.#idleFramesAtMs = limits.nowMs;
+    this.#resets = new Budget(limits, http2.streamResetBurst, http2.streamResetRate);
     this.#inBlock = false;
     this.#isPaused = false;
     this.#draining = false;
@@ -175,21 +160,9 @@ export class Http2Connection implements FrameHandler, Timed {
   }
 
   #greet(): void {
-    const { http, http2 } = this.site.settings;
-    const ours = [
-      [HEADER_TABLE_SIZE, http2.maxDecoderHeaderTableSize],
-      [MAX_CONCURRENT_STREAMS, http2.maxConcurrentStreams],
-      [INITIAL_WINDOW_SIZE, http2.streamWindow],
-      [MAX_HEADER_LIST_SIZE, http.maxHeaderBytes],
-      ...(http.upgrades.includes("websocket") ? [[ENABLE_CONNECT_PROTOCOL, 1] as const] : []),
-    ] as const;
-    const bytes = Buffer.alloc(ours.length * 6);
-    ours.forEach(([name, value], i) => {
-      bytes[i * 6 + 1] = name;
-      writeUint32(bytes, i * 6 + 2, value);
-    });
-    this.writer.frame(SETTINGS, 0, 0, bytes);
-    const more = http2.connectionWindow - WINDOW_DEFAULT;
+    const { settings } = this.site;
+    this.writer.frame(SETTINGS, 0, 0, ourSettings(settings));
+    const more = settings.http2.connectionWindow - WINDOW_DEFAULT;
     if (more > 0) this.writer.frame(WINDOW_UPDATE, 0, 0, uint32(more));
   }
 
@@ -235,11 +208,13 @@ export class Http2Connection implements FrameHandler, Timed {
     if (writeStallTimeout > 0) this.#limitIn(writeStallTimeout);
   }
 
-  #readOn(): void {
-    this.#isPaused = false;
-    this.limitAtMs = Number.POSITIVE_INFINITY;
-    if (this.#streams.size === 0) this.#rest();
-    this.#socket.resume();
+  #drainedSocket(): void {
+    if (this.#isPaused && this.writer.waiting < UNREAD_MAX / 2) {
+      this.#isPaused = false;
+      this.#limitBlock(this.#inBlock);
+      this.#socket.resume();
+    }
+    this.sender.pump();
   }
 
   // --- DATA.
@@ -252,10 +227,8 @@ export class Http2Connection implements FrameHandler, Timed {
     this.#dataStream = undefined;
     this.#dataBytes = bytes;
     this.#isEmptyFrame = true;
-    if (stream === undefined) {
-      if (this.#isIdle(id)) this.connectionError(PROTOCOL_ERROR);
-      else this.#spend();
-    } else if (stream.requestEnded) this.#resetForFault(stream, STREAM_CLOSED);
+    if (stream === undefined) this.#meantForNobody(id);
+    else if (stream.requestEnded) this.#resetForFault(stream, STREAM_CLOSED);
     else if (!stream.takesBytes(bytes)) this.#resetForFault(stream, FLOW_CONTROL_ERROR);
     else this.#dataStream = stream;
   }
@@ -342,7 +315,7 @@ export class Http2Connection implements FrameHandler, Timed {
     this.#requests++;
     const exchange = this.#exchange(head, client, length, startedAtMs);
     if (exchange === undefined) return this.#refuse(id, head, endStream);
-    this.#earn();
+    this.#idleFrames.earn(IDLE_FRAMES_EARNED);
     this.#streams.set(id, client);
     this.limitAtMs = Number.POSITIVE_INFINITY;
     client.begin(exchange);
@@ -377,13 +350,10 @@ export class Http2Connection implements FrameHandler, Timed {
     const { status, headers, body } = errorReply(fault, head.headers);
     const bytes = Buffer.from(body);
     // A client that takes no bytes at all has the status only.
-    const hasBody = head.method !== "HEAD" && bytes.length <= Math.min(this.#sendWindow, this.windowAtFirst);
+    const hasBody =
+      head.method !== "HEAD" && bytes.length <= this.windowAtFirst && this.sender.takes(bytes.length);
     this.writer.headers(id, [":status", String(status), ...headers], !hasBody);
-    if (hasBody) {
-      this.#sendWindow -= bytes.length;
-      this.writer.data(id, bytes, 0, bytes.length);
-      this.writer.endStream(id);
-    }
+    if (hasBody) this.sender.sendAtOnce(id, bytes);
     if (!endStream) this.#writeReset(id, NO_ERROR);
     this.#spend();
   }
@@ -394,111 +364,44 @@ export class Http2Connection implements FrameHandler, Timed {
     return keepAliveMaxTime > 0 && this.site.limits.nowMs - this.#bornAtMs >= keepAliveMaxTime;
   }
 
-  // --- Replies.
-
-  /**
-   * Sends of the chunk, from `start`, what the windows and the socket let through, and gives the offset behind it. Who
-   * comes while others wait gets in line.
-   */
-  send(stream: Http2Stream, chunk: Buffer, start: number): number {
-    if (this.#line.size > 0) return start;
-    let at = start;
-    while (at < chunk.length) {
-      const next = this.#sendFrame(stream, chunk, at);
-      if (next === at) break;
-      at = next;
-    }
-    return at;
-  }
-
-  #sendFrame(stream: Http2Stream, chunk: Buffer, at: number): number {
-    const bytes = Math.min(chunk.length - at, FRAME_BYTES_DEFAULT, stream.sendWindow, this.#sendWindow);
-    if (bytes <= 0 || this.writer.isFull) return at;
-    this.writer.data(stream.id, chunk, at, at + bytes);
-    stream.sendWindow -= bytes;
-    this.#sendWindow -= bytes;
-    this.#earn();
-    return at + bytes;
-  }
-
-  /** It has something to send and a window of its own. */
-  lineUp(stream: Http2Stream): void {
-    this.#line.add(stream);
-  }
-
-  /** A frame of each who waits, in turn, as long as there is room. */
-  #pump(): void {
-    if (this.#isPaused && this.writer.waiting < UNREAD_MAX / 2) this.#readOn();
-    for (const stream of this.#line) {
-      if (this.#sendWindow <= 0 || this.writer.isFull) return;
-      this.#line.delete(stream);
-      stream.sendNext((chunk, at) => this.#sendFrame(stream, chunk, at));
-    }
-  }
+  // --- Windows and settings.
 
   windowUpdate(id: number, increment: number): void {
     if (id === 0) {
-      if (increment === 0) return this.connectionError(PROTOCOL_ERROR);
-      if (this.#sendWindow + increment > WINDOW_LIMIT) return this.connectionError(FLOW_CONTROL_ERROR);
-      this.#sendWindow += increment;
-      this.#pump();
+      if (increment === 0) this.connectionError(PROTOCOL_ERROR);
+      else if (!this.sender.widenAll(increment)) this.connectionError(FLOW_CONTROL_ERROR);
       return;
     }
     const stream = this.#streams.get(id);
-    if (stream === undefined) {
-      if (this.#isIdle(id)) this.connectionError(PROTOCOL_ERROR);
-      else this.#spend();
-    } else if (increment === 0) this.#resetForFault(stream, PROTOCOL_ERROR);
-    else if (stream.sendWindow + increment > WINDOW_LIMIT) this.#resetForFault(stream, FLOW_CONTROL_ERROR);
-    else this.#widen(stream, increment);
+    if (stream === undefined) this.#meantForNobody(id);
+    else if (increment === 0) this.#resetForFault(stream, PROTOCOL_ERROR);
+    else if (!this.sender.widen(stream, increment)) this.#resetForFault(stream, FLOW_CONTROL_ERROR);
   }
 
-  #widen(stream: Http2Stream, increment: number): void {
-    stream.sendWindow += increment;
-    if (!stream.hasToSend || stream.sendWindow <= 0) return;
-    this.#line.add(stream);
-    this.#pump();
+  #meantForNobody(id: number): void {
+    if (this.#isIdle(id)) this.connectionError(PROTOCOL_ERROR);
+    else this.#spend();
   }
-
-  // --- Settings and the rest.
 
   settings(bytes: Buffer, start: number, end: number): void {
-    const { maxSettings } = this.site.settings.http2;
-    if (end - start > Math.max(1, maxSettings) * 6) return this.connectionError(ENHANCE_YOUR_CALM);
-    for (let at = start; at < end; at += 6) {
-      const code = this.#setting((bytes[at]! << 8) | bytes[at + 1]!, readUint32(bytes, at + 2));
-      if (code !== NO_ERROR) return this.connectionError(code);
-    }
+    if (end - start > settingsBytesMax(this.site.settings)) return this.connectionError(ENHANCE_YOUR_CALM);
+    const code = readSettings(bytes, start, end, this);
+    if (code !== NO_ERROR) return this.connectionError(code);
     this.#spend();
     if (!this.#ended) this.writer.frame(SETTINGS, ACK, 0, EMPTY);
   }
 
-  /** Gives an error code, or NO_ERROR. */
-  #setting(name: number, value: number): number {
-    switch (name) {
-      case HEADER_TABLE_SIZE:
-        this.#encoder.peerTableSize(value);
-        return NO_ERROR;
-      case ENABLE_PUSH:
-        return value > 1 ? PROTOCOL_ERROR : NO_ERROR;
-      case INITIAL_WINDOW_SIZE:
-        return value > WINDOW_LIMIT ? FLOW_CONTROL_ERROR : this.#setWindow(value);
-      // Smaller frames than everybody must take are all we send.
-      case MAX_FRAME_SIZE:
-        return value < FRAME_BYTES_DEFAULT || value > FRAME_BYTES_LIMIT ? PROTOCOL_ERROR : NO_ERROR;
-      default:
-        return NO_ERROR;
-    }
+  tableSize(bytes: number): void {
+    this.#encoder.peerTableSize(bytes);
   }
 
-  #setWindow(bytes: number): number {
+  initialWindow(bytes: number): boolean {
     const difference = bytes - this.windowAtFirst;
     this.windowAtFirst = bytes;
     for (const stream of this.#streams.values()) {
-      if (stream.sendWindow + difference > WINDOW_LIMIT) return FLOW_CONTROL_ERROR;
-      this.#widen(stream, difference);
+      if (!this.sender.widen(stream, difference)) return false;
     }
-    return NO_ERROR;
+    return true;
   }
 
   settingsTaken(): void {
@@ -531,26 +434,12 @@ export class Http2Connection implements FrameHandler, Timed {
 
   /** H2-06: what costs its sender less than us, and asks for nothing, is bounded. */
   #spend(): void {
-    if (++this.#idleFrames <= IDLE_FRAMES_BURST) return;
-    const now = this.site.limits.nowMs;
-    const forgiven = ((now - this.#idleFramesAtMs) * IDLE_FRAMES_RATE) / 1000;
-    this.#idleFramesAtMs = now;
-    this.#idleFrames = Math.max(0, this.#idleFrames - forgiven);
-    if (this.#idleFrames > IDLE_FRAMES_BURST) this.connectionError(ENHANCE_YOUR_CALM);
-  }
-
-  #earn(): void {
-    this.#idleFrames = Math.max(0, this.#idleFrames - IDLE_FRAMES_EARNED);
+    if (!this.#idleFrames.spend()) this.connectionError(ENHANCE_YOUR_CALM);
   }
 
   /** H2-01, H2-02: whoever makes streams end early, by resets or by frames that force us to, has one budget. */
   #countReset(): void {
-    const { streamResetBurst, streamResetRate } = this.site.settings.http2;
-    const now = this.site.limits.nowMs;
-    const forgiven = ((now - this.#resetsAtMs) * streamResetRate) / 1000;
-    this.#resets = Math.max(0, this.#resets - forgiven) + 1;
-    this.#resetsAtMs = now;
-    if (this.#resets > streamResetBurst) this.connectionError(ENHANCE_YOUR_CALM);
+    if (!this.#resets.spend()) this.connectionError(ENHANCE_YOUR_CALM);
   }
 
   // --- The end of streams.
@@ -571,11 +460,7 @@ export class Http2Connection implements FrameHandler, Timed {
   /** The client cancels it. */
   reset(id: number, _code: number): void {
     const stream = this.#streams.get(id);
-    if (stream === undefined) {
-      if (this.#isIdle(id)) this.connectionError(PROTOCOL_ERROR);
-      else this.#spend();
-      return;
-    }
+    if (stream === undefined) return this.#meantForNobody(id);
     this.#forget(stream);
     stream.lost();
     this.#countReset();
@@ -595,7 +480,7 @@ export class Http2Connection implements FrameHandler, Timed {
 
   #forget(stream: Http2Stream): void {
     this.#streams.delete(stream.id);
-    this.#line.delete(stream);
+    this.sender.leave(stream);
     if (this.#streams.size > 0 || this.#ended) return;
     if (this.#leaving) this.#end();
     else this.#rest();
@@ -700,7 +585,7 @@ export class Http2Connection implements FrameHandler, Timed {
   #loseStreams(): void {
     const streams = [...this.#streams.values()];
     this.#streams.clear();
-    this.#line.clear();
+    this.sender.clear();
     for (const stream of streams) stream.lost();
   }
 
