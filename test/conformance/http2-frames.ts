@@ -128,6 +128,8 @@ export class RawClient {
   readonly heads: Head[] = [];
   closed = false;
   acknowledges = true;
+  /** Sees every frame as it comes. */
+  watch: (one: Frame) => void = () => {};
   readonly #fields = new FieldReader();
   #block: Buffer[] = [];
   #isLast = false;
@@ -187,6 +189,7 @@ export class RawClient {
       };
       this.#rest = this.#rest.subarray(end);
       this.frames.push(one);
+      this.watch(one);
       if (one.type === TYPE.headers || one.type === TYPE.continuation) this.#readHead(one);
       if (one.type === TYPE.settings && one.flags === 0 && this.acknowledges)
         this.send(frame(TYPE.settings, ACK, 0));

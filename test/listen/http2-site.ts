@@ -5,6 +5,7 @@ import type { Gateway } from "../../src/model/client.ts";
 import { type EntryPointSettings, entryPointOptions } from "../../src/model/entry-point.ts";
 import type { Exchange } from "../../src/model/exchange.ts";
 import type { Fault } from "../../src/model/fault.ts";
+import type { TlsAcceptor } from "../../src/model/tls-acceptor.ts";
 import { Node } from "../../src/schema/node.ts";
 import { readOptions } from "../../src/schema/read-options.ts";
 
@@ -22,7 +23,7 @@ export class Record {
 
 export type Handler = (exchange: Exchange) => void;
 
-/** An entry point without TLS, to which clients speak HTTP/2 by prior knowledge, before a gateway that a test plays. */
+/** An entry point to which clients speak HTTP/2, by prior knowledge or over TLS, before a gateway that a test plays. */
 export class Http2Port {
   readonly record = new Record();
   readonly settings: EntryPointSettings;
@@ -31,7 +32,7 @@ export class Http2Port {
   /** What happens in the moment in which the gateway is told that a client has left. */
   onLeft: Handler = () => {};
 
-  private constructor(settings: EntryPointSettings, handler: Handler) {
+  private constructor(settings: EntryPointSettings, handler: Handler, tls: TlsAcceptor | undefined) {
     const { record } = this;
     const gateway: Gateway = {
       handle: (exchange) => {
@@ -52,7 +53,7 @@ export class Http2Port {
       settings,
       gateway,
       limits: new TimeLimits(20),
-      tls: undefined,
+      tls,
       serverName: "proxy",
       threads: 1,
     });
@@ -61,8 +62,9 @@ export class Http2Port {
   static async open(
     handler: Handler,
     change: (settings: EntryPointSettings) => EntryPointSettings = (s) => s,
+    tls?: TlsAcceptor,
   ): Promise<Http2Port> {
-    const port = new Http2Port(change(entryPointSettings()), handler);
+    const port = new Http2Port(change(entryPointSettings()), handler, tls);
     port.port = await port.entryPoint.listen();
     return port;
   }
