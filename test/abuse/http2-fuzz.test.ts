@@ -7,7 +7,6 @@ import type { Exchange } from "../../src/model/exchange.ts";
 import { Acceptor } from "../../src/tls/acceptor.ts";
 import {
   block,
-  data,
   END_HEADERS,
   END_STREAM,
   frame,
