@@ -258,7 +258,7 @@ export class Http2Connection implements FrameHandler, SettingsTaker, Timed {
   // What waits is bounded for each stream: one that is not read must not keep the others waiting.
   #countReceived(bytes: number): void {
     this.#received += bytes;
-    if (this.#received < this.site.settings.http2.connectionWindow / 2) return;
+    if (this.#received === 0 || this.#received < this.site.settings.http2.connectionWindow / 2) return;
     this.#receiveWindow += this.#received;
     this.writer.frame(WINDOW_UPDATE, 0, 0, uint32(this.#received));
     this.#received = 0;
