@@ -80,8 +80,8 @@ for (const middleware of ["", "{ compress: {} }", "{ buffering: { maxResponseBod
       await eventually(() => assert.equal(connections, CLIENTS));
       if (middleware.includes("buffering")) await eventually(() => assert.equal(spoolFiles(), CLIENTS));
       clients.leave();
-      await eventually(() => assert.equal(connections, 0), 5);
-      await eventually(() => assert.equal(spoolFiles(), 0), 5);
+      await eventually(() => assert.equal(connections, 0));
+      await eventually(() => assert.equal(spoolFiles(), 0));
       assert.ok(
         product.log.every(({ level }) => level !== "error"),
         JSON.stringify(product.log),

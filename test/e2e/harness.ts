@@ -183,7 +183,7 @@ export async function startServer(
 }
 
 /** Asks until the answer pleases. Throws with the last complaint after `seconds`. */
-export async function eventually<T>(ask: () => Promise<T> | T, seconds = 10): Promise<T> {
+export async function eventually<T>(ask: () => Promise<T> | T, seconds = 20): Promise<T> {
   const until = performance.now() + seconds * 1000;
   for (;;) {
     try {

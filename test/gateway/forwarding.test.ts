@@ -473,7 +473,7 @@ for (const [by, limits] of [
   ["a minute", NO_LIMITS],
   ["the time that its service has", { ...NO_LIMITS, requestMs: 500 }],
 ] as const) {
-  test(`a copy's reply that never ends is given up after ${by}`, { timeout: 5000 }, async (t) => {
+  test(`a copy's reply that never ends is given up after ${by}`, { timeout: 30_000 }, async (t) => {
     const other = await replying(EVENTS).start();
     open.push(other);
     const server = new TestServer(other.port);

@@ -225,7 +225,7 @@ export async function talk(
   port: number,
   pieces: string | readonly string[],
   until?: (text: string) => boolean,
-  waitMs = 5000,
+  waitMs = 20_000,
 ): Promise<string> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   socket.on("error", () => {});

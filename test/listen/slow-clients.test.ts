@@ -23,8 +23,7 @@ const GET = "GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n";
 test("SL-01 a connection that says nothing is closed without a word", async () => {
   const plane = await setUp(timeouts("headerTimeout", "60ms"));
   assert.equal(await talk(plane.port, []), "");
-  await wait(20);
-  assert.equal(plane.entryPoint.open, 0);
+  while (plane.entryPoint.open > 0) await wait(5);
 });
 
 test("SL-02 a head that trickles in is 408 after its whole time, not after its last byte", async () => {
@@ -43,7 +42,8 @@ test("SL-02 a head that trickles in is 408 after its whole time, not after its l
 });
 
 test("SL-02 the second head of a connection has its time too", async () => {
-  const plane = await setUp(timeouts("headerTimeout", "80ms"));
+  // Longer than a busy machine keeps the first one waiting.
+  const plane = await setUp(timeouts("headerTimeout", "500ms"));
   assert.match(await talk(plane.port, [GET, "GET / HT"]), /200 OK[\s\S]*408/);
 });
 
