@@ -19,7 +19,7 @@ import {
   PathStarts,
 } from "../routing/match/conditions.ts";
 import { parseRule } from "../routing/rule.ts";
-import { describeProblem } from "../schema/problem.ts";
+import { describeProblem, printable } from "../schema/problem.ts";
 import type { Explanation } from "./shapes.ts";
 
 /** What nothing took came near to: rules, hosts, and what would have taken it were it in force. */
@@ -56,9 +56,14 @@ export function diagnoseMissed(
   const notInForce = router && `router ${router.name} would take it, but is not in force: ${router.reason}`;
   if (notInForce !== undefined && isSure) return notInForce;
   if (rule !== undefined) return `router ${rule.router} does not take it: ${rule.reason}`;
-  const about = report.workloads.filter((one) => isAbout(one, host)).map(({ workload }) => workload.name);
-  const container = out.find(({ kind, name }) => kind === "container" && about.includes(name));
-  if (container !== undefined) return `container ${container.name} is not routed: ${container.reason}`;
+  const about = new Map(
+    report.workloads.filter((one) => isAbout(one, host)).map((one) => [one.workload.name, one]),
+  );
+  const container = out.find(({ kind, name }) => kind === "container" && about.has(name));
+  if (container !== undefined) {
+    const state = about.get(container.name)!.routed ? "is routed elsewhere" : "is not routed";
+    return `container ${container.name} ${state}: ${container.reason}`;
+  }
   if (notInForce !== undefined) return notInForce;
   const hint = near === undefined ? "" : `; did you mean ${near.host}?`;
   return `no router takes ${host || "a request without a host"} on entry point ${connection.entryPoint}${hint}`;
@@ -166,8 +171,9 @@ function leftOut(
   const about = routers
     .filter((router) => router.status === "disabled" && (wouldTake(router, exchange) || names(router, host)))
     .sort((a, b) => Number(wouldTake(b, exchange)) - Number(wouldTake(a, exchange)));
+  // A container that has other routers may have lost the one that was meant here.
   const containers = report.workloads
-    .filter(({ routed }) => !routed)
+    .filter((one) => !one.routed || (one.problems.length > 0 && isAbout(one, host)))
     .sort((a, b) => Number(isAbout(b, host)) - Number(isAbout(a, host)));
   return [
     ...about.map(({ name, problems }) => ({
@@ -178,10 +184,13 @@ function leftOut(
     ...containers.map(({ workload, reason, problems }) => ({
       kind: "container" as const,
       name: workload.name,
-      reason: problems[0] === undefined ? reason : describeProblem(problems[0]),
+      reason: problems[0] === undefined ? reason : withoutName(describeProblem(problems[0]), workload.name),
     })),
   ];
 }
+
+const withoutName = (text: string, container: string) =>
+  text.replace(`container ${printable(container)}, `, "").replace(`container ${printable(container)}: `, "");
 
 /** A router out of force whose rule cannot be read takes what it names. */
 export function wouldTake(router: RouterReport | undefined, exchange: Exchange): boolean {

@@ -67,7 +67,6 @@ class ComposeReader {
     const all = (name: string) => partsOf(layers, name);
     const pick = (name: string) => all(name).at(-1);
     const labels = lastOfEach(all("labels").flatMap((node) => this.#labels(node)));
-    this.#doubtRoots(labels);
     const image = textOf(pick("image"), this.#expand);
     const command = this.#words(pick("command"));
     const published = all("ports").flatMap((node) => this.#published(node));
@@ -264,18 +263,6 @@ class ComposeReader {
     return splitWords(this.#text(node)).map((text) => word(text, node.place));
   }
 
-  /** `traefic.http...` is a label of nobody's, and nobody else would say so. */
-  #doubtRoots(labels: readonly Written[]): void {
-    for (const { key, place } of labels) {
-      const [root = "", ...rest] = key.split(".");
-      const meant =
-        ROOTS.includes(root.toLowerCase()) || rest.length === 0 ? undefined : nearest(root, ROOTS);
-      if (meant === undefined) continue;
-      const message = `${quote(key)} is not for us, because it begins with ${root}`;
-      this.#warn("unknown-label", place, message, [meant, ...rest].join("."));
-    }
-  }
-
   #refuseDeployLabels(deploys: readonly Node[]): void {
     const labels = deploys.flatMap((deploy) => this.#pairs(deploy.get("labels")));
     const ours = labels.find(({ key }) => /^(?:traefik|waybill)(?:\.|$)/i.test(key));
@@ -334,8 +321,6 @@ function partsOf(layers: readonly Node[], option: string): Node[] {
 function lastOfEach(written: readonly Written[]): Written[] {
   return [...new Map(written.map((one) => [one.key, one])).values()];
 }
-
-const ROOTS = ["traefik", "waybill"];
 
 function textOf(node: Node | undefined, expand: (text: string, place: Place) => string): string {
   const { value } = node ?? {};

@@ -1,3 +1,4 @@
+import { nearest } from "../lib/nearest.ts";
 import { Node, type Place } from "./node.ts";
 import type { Problem } from "./problem.ts";
 import { quote } from "./problem.ts";
@@ -88,6 +89,7 @@ const ROOTS = ["traefik", "waybill"];
 export function labelTree(labels: ReadonlyMap<string, string>, workload: string, report: Report): Node {
   const byPath = new Map<string, Entry>();
   const tree = new Node("", { source: "label", key: "", workload });
+  for (const key of labels.keys()) if (!isOurs(key)) doubtRoot(key, workload, report);
   // Sorted, so that a `waybill.` label comes after its `traefik.` twin, and of two that differ in case the last counts.
   for (const key of [...labels.keys()].filter(isOurs).sort()) {
     const start = key.indexOf(".") + 1 || key.length + 1;
@@ -110,6 +112,24 @@ function isOurs(key: string): boolean {
   const dot = key.indexOf(".");
   const length = dot < 0 ? key.length : dot;
   return length === 7 && ROOTS.includes(key.slice(0, length).toLowerCase());
+}
+
+const BELOW_ROOT = ["http", "tcp", "udp", "tls", "docker", "swarm", "enable", "port"];
+
+/** `traefic.http...` and `waybil` are labels of nobody's, and nobody else would say so. */
+function doubtRoot(key: string, workload: string, report: Report): void {
+  const [root = "", ...rest] = key.split(".");
+  const [first] = rest;
+  const isForeign = first !== undefined && !BELOW_ROOT.includes(first.toLowerCase());
+  const meant = isForeign ? undefined : nearest(root, first === undefined ? ["waybill"] : ROOTS);
+  if (meant === undefined) return;
+  report({
+    code: "unknown-label",
+    severity: "warning",
+    place: { source: "label", key, workload },
+    message: `has no effect, because it begins with ${quote(root)}`,
+    suggestion: [meant, ...rest].join("."),
+  });
 }
 
 function addLabel(entry: Entry, byPath: Map<string, Entry>, report: Report): void {

@@ -259,7 +259,7 @@ networks: { a: {}, b: {} }
   });
   const shown = problems.map(({ code, place, suggestion }) => [code, place.line, place.key, suggestion]);
   assert.deepEqual(shown, [
-    ["unknown-label", 8, "services.app.labels[1]", "traefik.http.routers.x.rule"],
+    ["unknown-label", 8, "traefic.http.routers.x.rule", "traefik.http.routers.x.rule"],
     ["no-shared-network", 9, "", undefined],
   ]);
 });

@@ -78,7 +78,20 @@ const GUARD = `services:
       - traefik.http.routers.admin.entrypoints=webb
 `;
 
+const SLIPS = `services:
+  proxy:
+    image: waybill
+    command: [--providers.docker=true, --entrypoints.web.address=:80]
+  shop:
+    image: shop
+    labels: [waybil=shop.test]
+  blog:
+    image: blog
+    labels: [traefik.http.routers.blog.rul=Host(\`blog.test\`)]
+`;
+
 const files = new Map([
+  ["/shop/slips.yml", SLIPS],
   ["/shop/compose.yml", COMPOSE],
   ["/shop/two.yml", TWO],
   ["/shop/red.yml", RED],
@@ -197,6 +210,19 @@ test("certificates of tls.certificates are named, where their files can be read"
   assert.match(
     (await shown("x.test")).note ?? "",
     /; a certificate of the files cannot be read here, and may/,
+  );
+});
+
+test("a label that is mistyped is the answer, whether its container is routed otherwise or not at all", async () => {
+  const said = async (host: string) =>
+    (await explain(`http://${host}/`, "--compose", "slips.yml")).out.split("\n")[1];
+  assert.equal(
+    await said("shop.test"),
+    'Container shop-shop-1 is routed elsewhere: label waybil: has no effect, because it begins with "waybil" (did you mean waybill?)',
+  );
+  assert.match(
+    (await said("blog.test"))!,
+    /^Container shop-blog-1 is not routed: label \S+blog\.rul: "rul" is not/,
   );
 });
 

@@ -22,6 +22,23 @@ test("dots nest names, and other people's labels are left out", () => {
   assert.equal(root.children?.size, 1);
 });
 
+test("a label whose first word is mistyped is told of, if what follows could be ours", () => {
+  const { tree: root, problems } = tree({
+    "trafik.http.routers.app.rule": "r",
+    "Treafik.enable": "true",
+    waybil: "app.test",
+    "traffic.weight": "1",
+    traffic: "1",
+    "traefix.com/team": "x",
+  });
+  assert.equal(root.children, undefined);
+  assert.deepEqual(problems, [
+    'container web, label trafik.http.routers.app.rule: has no effect, because it begins with "trafik" (did you mean traefik.http.routers.app.rule?)',
+    'container web, label Treafik.enable: has no effect, because it begins with "Treafik" (did you mean traefik.enable?)',
+    'container web, label waybil: has no effect, because it begins with "waybil" (did you mean waybill?)',
+  ]);
+});
+
 test("names merge in any case and keep their first spelling", () => {
   const { tree: root } = tree({
     "traefik.http.routers.Foo.rule": "r",
