@@ -75,7 +75,8 @@ function routersInTable({ resolved }: RouterBook, tls: TlsOptionsBook): RouterSp
         ...spec,
         tls: spec.tls ?? tlsMeantBy(found.declared.node),
       }));
-      specs.push(...meant.map((spec) => closedSpec(spec, closed, tls)));
+      const placed = meant.filter(({ entryPoints, parents }) => entryPoints.length + parents.length > 0);
+      specs.push(...placed.map((spec) => closedSpec(spec, closed, tls)));
     }
   }
   return specs;

@@ -193,6 +193,7 @@ test("of several entry points that are all unknown, each gets its nearest name",
   assert.deepEqual(complaintsOf(made), [
     "error router app@file: there is no entry point wep or websecur, so nothing reaches the router (web,websecure?)",
   ]);
+  assert.ok(!made.snapshot.routers.some(({ name }) => name === "app@file"));
 });
 
 test("one unknown entry point among good ones is a warning", () => {
