@@ -104,6 +104,7 @@ From a second terminal, while this one goes on:
 
   npx waybill demo add blog waybill=blog.localhost
   curl -H 'Host: blog.localhost' http://localhost:${web}/
+  npx waybill explain http://blog.localhost:${web}/${own === OWN_PORT ? "" : ` --api http://127.0.0.1:${own}`}
   npx waybill demo remove blog
 
 What Waybill makes of it: http://localhost:${own}/dashboard/

@@ -75,6 +75,11 @@ test("the demo serves, follows what a second terminal adds and removes, and ends
   const [code] = (await once(demo.child, "exit")) as [number];
   assert.equal(code, 0);
   assert.match(demo.said(), /curl -H 'Host: whoami\.localhost'/);
+  // Where its API is not at the usual port, explain has to be told.
+  assert.match(
+    demo.said(),
+    /npx waybill explain http:\/\/blog\.localhost:0\/ --api http:\/\/127\.0\.0\.1:0\n/,
+  );
 });
 
 test("without a demo there is nothing to add to", (t) => {
