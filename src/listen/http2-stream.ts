@@ -11,6 +11,7 @@ import { getHeader, type Headers } from "../model/headers.ts";
 import { allowedTrailers } from "../wire/chunked.ts";
 import { CANCEL, INTERNAL_ERROR, WINDOW_UPDATE, writeUint32 } from "../wire/http2-frames.ts";
 import type { Http2Connection } from "./http2.ts";
+import type { HoldingStream } from "./http2-backlog.ts";
 import { hasNoBody, replyHead, sendable } from "./http2-reply-head.ts";
 import type { SendingStream } from "./http2-sender.ts";
 import { Http2Tunnel } from "./http2-tunnel.ts";
@@ -22,7 +23,7 @@ const NEVER = Number.POSITIVE_INFINITY;
  * One HTTP/2 stream: the client of its exchange, the source of the request's body and the sink of the reply's, all in
  * one object, so that a request costs one allocation.
  */
-export class Http2Stream implements Client, BodySource, BodySink, SendingStream, Timed {
+export class Http2Stream implements Client, BodySource, BodySink, SendingStream, HoldingStream, Timed {
   readonly id: number;
   readonly length: number;
   limitAtMs: number;
@@ -34,7 +35,6 @@ export class Http2Stream implements Client, BodySource, BodySink, SendingStream,
   requestEnded: boolean;
   /** Nothing comes or goes any more. */
   isOver: boolean;
-  /** When a part of its request or of its reply last came. */
   movedAtMs: number;
   exchange: Exchange | undefined;
   readonly #connection: Http2Connection;
@@ -400,14 +400,12 @@ export class Http2Stream implements Client, BodySource, BodySink, SendingStream,
 
   // --- Memory and time.
 
-  /** Bytes of its request and of its reply that wait here. */
   held(): number {
     const pending = this.#pending === undefined ? 0 : this.#pending.length - this.#pendingAt;
     const ahead = this.#pending === undefined ? 0 : (this.exchange!.replyBody.ahead ?? 0);
     return (this.#early?.bytes ?? 0) + this.#kept + pending + ahead;
   }
 
-  /** Others need the memory. */
   shed(): void {
     this.exchange!.fault ??= FAULTS["client-stalled"];
     this.#cut(INTERNAL_ERROR);

@@ -29,7 +29,7 @@ import {
 import { type FrameHandler, FrameReader } from "../wire/http2-reader.ts";
 import type { HeadLimits } from "../wire/limits.ts";
 import type { RequestHead } from "../wire/request-head.ts";
-import type { Http2Backlog } from "./http2-backlog.ts";
+import type { HoldingConnection, HoldingStream, Http2Backlog } from "./http2-backlog.ts";
 import { Budget } from "./http2-budget.ts";
 import { type Http2Head, readHttp2Head, readTrailers } from "./http2-head.ts";
 import { Http2Sender } from "./http2-sender.ts";
@@ -61,10 +61,6 @@ export interface Http2Site {
 const BLOCK_EXTRA_BYTES = 16 * 1024;
 /** A client that takes no bytes is not read either while that much waits for it. */
 const UNREAD_MAX = 512 * 1024;
-/** A window that no browser and no library begins with: who does wants us to keep replies for it. */
-const TINY_WINDOW = 16 * 1024;
-/** How long nothing may move on a stream that asks for no such thing, when memory is short. */
-const PATIENCE_MS = 30_000;
 const DRAIN_RTT_MAX_MS = 1000;
 /** How long a client may take to see why its connection ended. */
 const LINGER_MS = 2000;
@@ -77,14 +73,13 @@ const IDLE_FRAMES_EARNED = 2;
 const DRAIN_PING = Buffer.from("drained?");
 
 /** One HTTP/2 connection of a client: its streams, its windows, its budgets, and its end (RFC 9113). */
-export class Http2Connection implements FrameHandler, SettingsTaker, Timed {
+export class Http2Connection implements FrameHandler, SettingsTaker, HoldingConnection, Timed {
   readonly site: Http2Site;
   readonly info: Connection;
   readonly writer: Http2Writer;
   readonly sender: Http2Sender;
   limitAtMs: number;
   limitIndex: number;
-  /** Bytes of a reply that the client takes before it says more. */
   windowAtFirst: number;
   readonly #socket: Socket;
   readonly #reader: FrameReader;
@@ -166,8 +161,8 @@ export class Http2Connection implements FrameHandler, SettingsTaker, Timed {
     if (more > 0) this.writer.frame(WINDOW_UPDATE, 0, 0, uint32(more));
   }
 
-  get open(): number {
-    return this.#streams.size;
+  streams(): Iterable<HoldingStream> {
+    return this.#streams.values();
   }
 
   // --- Bytes from the client.
@@ -490,35 +485,6 @@ export class Http2Connection implements FrameHandler, SettingsTaker, Timed {
     const { idleTimeout } = this.site.settings.http2;
     if (idleTimeout === 0 || this.#requests === 0 || this.#isPaused) return;
     this.#limitIn(idleTimeout * (0.9 + Math.random() * 0.2));
-  }
-
-  // --- Memory.
-
-  /** Bytes of requests and replies that wait. */
-  held(): number {
-    let bytes = 0;
-    for (const stream of this.#streams.values()) bytes += stream.held();
-    return bytes;
-  }
-
-  /**
-   * Ends streams on which nothing has moved for long, those that have waited longest first, until as many bytes are
-   * free. Gives how many are. Slow is not hostile: what moves at all is never ended.
-   */
-  shed(bytes: number): number {
-    let freed = 0;
-    const patienceMs = this.windowAtFirst < TINY_WINDOW ? 0 : PATIENCE_MS;
-    const sinceMs = this.site.limits.nowMs - patienceMs;
-    const waiting = [...this.#streams.values()].filter(
-      (stream) => stream.movedAtMs <= sinceMs && stream.held() > 0,
-    );
-    waiting.sort((a, b) => a.movedAtMs - b.movedAtMs);
-    for (const stream of waiting) {
-      if (freed >= bytes) break;
-      freed += stream.held();
-      stream.shed();
-    }
-    return freed;
   }
 
   // --- The end of the connection.
