@@ -43,7 +43,8 @@ export function escapePath(text: string): string | undefined {
   );
 }
 
-function escapeBytes(text: string): string {
+/** Every byte of the text as an escape; half a character stands for an unknown one. */
+export function escapeBytes(text: string): string {
   let escaped = "";
   for (const byte of Buffer.from(text)) escaped += escapeByte(byte);
   return escaped;

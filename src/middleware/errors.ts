@@ -1,4 +1,4 @@
-import { escapePath, isNormalPath } from "../lib/escaped-path.ts";
+import { escapeBytes, escapePath, isNormalPath } from "../lib/escaped-path.ts";
 import type { Exchange } from "../model/exchange.ts";
 import { type Headers, isHeaderName, removeHeader } from "../model/headers.ts";
 import { middleware, type Outcome } from "../model/middleware.ts";
@@ -107,7 +107,7 @@ function targetOf(text: string): { path: string; query: string | undefined } | u
   if (path === undefined || !isNormalPath(path)) return undefined;
   return {
     path,
-    query: mark < 0 ? undefined : text.slice(mark + 1).replace(/[^\x21-\x7e]/gu, encodeURIComponent),
+    query: mark < 0 ? undefined : text.slice(mark + 1).replace(/[^\x21-\x7e]+/g, escapeBytes),
   };
 }
 

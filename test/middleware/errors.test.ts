@@ -127,3 +127,7 @@ test("errors says what is wrong with its options", () => {
   assert.match(wrong({ query: "/../{status}" }), /query must be a path/);
   assert.match(wrong({ errorRequestHeaders: "a b" }), /header names/);
 });
+
+test("a query with half a character is a query with an unknown one", () => {
+  assert.deepEqual(problemsOf(errors, { status: "500", service: "s", query: "/a?\ud83d" }), []);
+});
