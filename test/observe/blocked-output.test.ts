@@ -5,7 +5,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { eventually, send, startServer } from "../e2e/harness.ts";
 
 /** The program as its users start it, with a pipe for its output that the test may leave unread or close. */
@@ -29,7 +29,7 @@ interface Running extends AsyncDisposable {
   readonly hangUp: () => void;
 }
 
-async function start(url: string): Promise<Running> {
+async function start(t: TestContext, url: string): Promise<Running> {
   const folder = mkdtempSync(join(tmpdir(), "waybill-pipe-"));
   const [pipe, log, routes] = ["pipe", "log.json", "routes.yml"].map((name) => join(folder, name));
   writeFileSync(routes!, dynamic(url));
@@ -54,6 +54,8 @@ async function start(url: string): Promise<Running> {
     // One thread for files, names and compression: who blocks it blocks all of them.
     { stdio: ["ignore", output, "inherit"], env: { ...process.env, UV_THREADPOOL_SIZE: "1" } },
   );
+  // Should it be too slow to start: it would keep the test's own process.
+  t.after(() => child.kill("SIGKILL"));
   closeSync(output);
   const lines = () =>
     readFileSync(log!, "utf8")
@@ -63,9 +65,9 @@ async function start(url: string): Promise<Running> {
   const portOf = (entryPoint: string) =>
     eventually(() => {
       const line = lines().find((one) => one["message"] === "listening" && one["entryPoint"] === entryPoint);
-      assert.ok(line);
+      assert.ok(line, JSON.stringify(lines()));
       return line["port"] as number;
-    }, 30);
+    }, 60);
   const [port, own] = [await portOf("web"), await portOf("traefik")];
   return {
     child,
@@ -90,9 +92,9 @@ for (const [what, readerHangsUp] of [
   ["is not read", false],
   ["has lost its reader", true],
 ] as const) {
-  test(`RS-15 a standard output that ${what} stops no request, and the lines lost are counted and said`, async () => {
+  test(`RS-15 a standard output that ${what} stops no request, and the lines lost are counted and said`, async (t) => {
     await using backend = await server();
-    await using program = await start(backend.url);
+    await using program = await start(t, backend.url);
     if (readerHangsUp) program.hangUp();
     const before = numberIn(await program.metrics(), "process_resident_memory_bytes");
     const agent = new Agent({ keepAlive: true, maxSockets: 16 });
