@@ -45,7 +45,8 @@ export function readContainer(workload: Workload, circumstances: Circumstances):
   if (typeof wishes === "string") return { outcome: wishes, problems };
   const refusal = refusalOf(workload, wishes, self, options, fulfilled);
   if (refusal !== undefined) {
-    return { outcome: refusal.reason, problems: refusal.byChance ? forgotten(tree, refusal.reason) : [] };
+    const told = refusal.byChance ? [...problems, ...forgotten(tree, refusal.reason)] : [];
+    return { outcome: refusal.reason, problems: told };
   }
   expandShortForm(tree, serviceNameOf(workload), options.shortForm, reader);
   return { outcome: completeParts(readParts(tree, context), { ...context, wishes }), problems };

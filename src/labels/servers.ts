@@ -149,6 +149,8 @@ function specOf(
   };
 }
 
-function networkPlace(workload: Workload): Place {
-  return { source: "label", key: "traefik.docker.network", workload: workload.name };
+/** The label that names the network, or the container itself where none does. */
+function networkPlace({ labels, name }: Workload): Place {
+  const key = ["waybill.docker.network", "traefik.docker.network"].find((label) => labels.has(label)) ?? "";
+  return { source: "label", key, workload: name };
 }
