@@ -24,6 +24,11 @@ export class Ledger {
     });
   }
 
+  /** What the subject uses is not in force, so it is not either. */
+  broken(subject: Subject, place: Place, cause: Subject, message: string): void {
+    this.#add({ code: `broken-${cause.kind}`, severity: "error", place, message, subject, cause });
+  }
+
   warn(subject: Subject, place: Place, code: string, message: string, suggestion?: string): void {
     this.#add({
       code,
@@ -37,6 +42,17 @@ export class Ledger {
 
   problemsOf({ kind, name }: Subject): readonly Problem[] {
     return this.#bySubject.get(`${kind} ${name}`)?.toSorted(worstFirst) ?? NONE;
+  }
+
+  /** The worst problem of the subject, or what it comes from: what somebody must mend. */
+  rootOf(subject: Subject): Problem | undefined {
+    let [worst] = this.problemsOf(subject);
+    for (let depth = 0; worst?.cause !== undefined && depth < DEPTH_MAX; depth++) {
+      const [below] = this.problemsOf(worst.cause);
+      if (below?.severity !== "error") break;
+      worst = below;
+    }
+    return worst;
   }
 
   statusOf(subject: Subject, broken: boolean): Status {
@@ -55,6 +71,8 @@ export class Ledger {
   }
 }
 
+// Services and middlewares may be told to use each other in a circle.
+const DEPTH_MAX = 20;
 const NONE: readonly Problem[] = [];
 const worstFirst = (a: Problem, b: Problem) =>
   a.severity === b.severity ? 0 : a.severity === "error" ? -1 : 1;

@@ -47,7 +47,7 @@ export class MiddlewareBook {
   #complain(name: string, asker: Subject, place: Place): void {
     if (this.found.has(name)) {
       const message = `middleware ${name} is not in force, so what uses it is not either`;
-      this.#context.ledger.error(asker, place, "broken-middleware", message);
+      this.#context.ledger.broken(asker, place, { kind: "middleware", name }, message);
     } else complainUnknown(this.#context, asker, place, "middleware", name, this.found.keys());
   }
 

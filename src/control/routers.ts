@@ -79,7 +79,7 @@ export class RouterBook {
   #whyClosed({ name, declared }: Found<DeclaredRouter>, judged: Judgement): string | undefined {
     const problems = this.#context.ledger.problemsOf(judged.subject);
     if (!judged.hasRule || problems.some(({ code }) => code === "owned-host")) return undefined;
-    const [worst] = problems;
+    const worst = this.#context.ledger.rootOf(judged.subject);
     const reason = worst?.severity === "error" ? describeProblem(worst) : describePlace(declared.place);
     return `router ${name} is not in force: ${reason}`;
   }
@@ -140,9 +140,9 @@ export class RouterBook {
     }
     const parent = this.#resolve(name, path);
     if (parent.broken)
-      judged.error(
+      judged.broken(
         "parentRefs",
-        "broken-router",
+        { kind: "router", name },
         `router ${name} is not in force, so this one is not either`,
       );
     return parent.specs.map((spec) => spec.name);
@@ -193,9 +193,9 @@ export class RouterBook {
     this.#context.users.add({ kind: "service", name }, judged.subject);
     if (this.#services.specs.has(name)) return name;
     if (this.#services.found.has(name)) {
-      judged.error(
+      judged.broken(
         "service",
-        "broken-service",
+        { kind: "service", name },
         `service ${name} is not in force, so this router is not either`,
       );
     } else {
@@ -313,9 +313,9 @@ export class RouterBook {
     this.#context.users.add({ kind: "tls-options", name }, judged.subject);
     if (this.#tls.specs.has(name)) return name;
     if (this.#tls.found.has(name)) {
-      judged.error(
+      judged.broken(
         "tls.options",
-        "broken-tls-options",
+        { kind: "tls-options", name },
         `TLS options ${name} are not in force, so this router is not either`,
       );
     } else {
@@ -355,6 +355,11 @@ class Judgement {
   error(option: string, code: string, message: string, suggestion?: string): void {
     this.failed = true;
     this.#ledger.error(this.subject, this.at(option), code, message, suggestion);
+  }
+
+  broken(option: string, cause: Subject, message: string): void {
+    this.failed = true;
+    this.#ledger.broken(this.subject, this.at(option), cause, message);
   }
 
   warn(option: string, code: string, message: string, suggestion?: string): void {

@@ -114,7 +114,7 @@ export class ServiceBook {
     if (books.specs.has(transport)) return true;
     if (books.found.has(transport)) {
       const message = `servers transport ${transport} is not in force, so what uses it is not either`;
-      this.#context.ledger.error(subjectOf(service), place, "broken-transport", message);
+      this.#context.ledger.broken(subjectOf(service), place, { kind: "transport", name: transport }, message);
     } else {
       complainUnknown(
         this.#context,
@@ -189,7 +189,7 @@ export class ServiceBook {
     }
     if (this.#resolve(name, path) !== undefined) return name;
     const message = `service ${name} is not in force, so what uses it is not either`;
-    this.#context.ledger.error(subject, place, "broken-service", message);
+    this.#context.ledger.broken(subject, place, subjectOf(name), message);
     return undefined;
   }
 }

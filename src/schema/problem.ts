@@ -13,6 +13,8 @@ export interface Problem {
   readonly suggestion?: string;
   /** The object the problem belongs to, once it is known: `router app@docker`. */
   readonly subject?: Subject;
+  /** What has problems of its own, because of which its user has this one. */
+  readonly cause?: Subject;
 }
 
 export interface Subject {

@@ -88,6 +88,11 @@ const SLIPS = `services:
   blog:
     image: blog
     labels: [traefik.http.routers.blog.rul=Host(\`blog.test\`)]
+  pay:
+    image: pay
+    labels:
+      - traefik.http.routers.pay.rule=Host(\`pay.test\`)
+      - traefik.http.services.pay.loadbalancer.server.prot=80
 `;
 
 const files = new Map([
@@ -219,6 +224,10 @@ test("a label that is mistyped is the answer, whether its container is routed ot
   assert.equal(
     await said("shop.test"),
     'Container shop-shop-1 is routed elsewhere: label waybil: has no effect, because it begins with "waybil" (did you mean waybill?)',
+  );
+  assert.match(
+    (await said("pay.test"))!,
+    /^It is refused with 503 \(misconfigured\): router pay@docker is not in force: .*server\.prot: .*\(did you mean port\?\)$/,
   );
   assert.match(
     (await said("blog.test"))!,
