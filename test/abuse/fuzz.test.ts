@@ -4,7 +4,8 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { after, test } from "node:test";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { type Reading, read } from "../conformance/http1-reader.ts";
 import {
   block,
   END_HEADERS,
@@ -20,6 +21,7 @@ import {
 import { eventually, startProduct } from "../e2e/harness.ts";
 import { wait } from "./kit.ts";
 import { Noise } from "./noise.ts";
+import { repliesIn } from "./replies.ts";
 
 /**
  * Mangled bytes at every door of the whole product: no thread may die of them, nothing may be left behind, and whoever
@@ -34,11 +36,17 @@ const CLIENTS = 12;
 
 // --- The applications: one that answers properly, one whose replies are mangled.
 
+/** Whole requests of HTTP/1.1 that the proper one has had, and as many as clients can have sent at most. */
+let asked = 0;
+let askedMost = 0;
 const upright: Server = createServer((request, response) => {
   request.on("error", () => {});
   response.on("error", () => {});
   request.resume();
-  request.on("end", () => response.end("ok"));
+  request.on("end", () => {
+    if (request.headers["x-one"] !== undefined) asked++;
+    response.end("ok");
+  });
 });
 upright.on("upgrade", (_, socket: Socket) => {
   socket.on("error", () => {});
@@ -79,12 +87,11 @@ const REPLY_BITS = [
 ];
 
 let twisted = new Noise(1);
-let replies = REPLIES;
 const crooked = createNetServer((socket) => {
   const noise = new Noise(twisted.next());
   socket.on("error", () => {});
   socket.on("data", () => {
-    const reply = noise.mangle(Buffer.from(noise.pick(replies), "latin1"), REPLY_BITS);
+    const reply = noise.mangle(Buffer.from(noise.pick(REPLIES), "latin1"), REPLY_BITS);
     for (const piece of noise.cut(reply)) socket.write(piece);
     const next = noise.below(8);
     if (next === 0) socket.resetAndDestroy();
@@ -272,8 +279,8 @@ async function visit(noise: Noise, turned: "" | "1" | "2"): Promise<void> {
   const door = noise.pick(DOORS);
   const socket = await open(door);
   const http2 = noise.below(3) === 0;
-  const seeds = http2 ? [noise.pick(H2)] : [Buffer.from(noise.pick(H1), "latin1")];
-  const marked = turned === "" ? seeds : seeds.map((bytes) => mark(bytes, http2, turned));
+  const seeds = [http2 ? noise.pick(H2) : mark(Buffer.from(noise.pick(H1), "latin1"), "X-One: 1")];
+  const marked = turned === "" ? seeds : seeds.map((bytes) => turn(bytes, http2, turned));
   // What a server says wrongly is only seen when it has been asked properly.
   const mangled = (bytes: Buffer) =>
     turned !== "" && noise.below(4) > 0 ? bytes : noise.mangle(bytes, http2 ? H2_BITS : H1_BITS);
@@ -281,11 +288,18 @@ async function visit(noise: Noise, turned: "" | "1" | "2"): Promise<void> {
   if (door === "hello") all.push(noise.mangle(hello, [hello.subarray(0, 50)]));
   if (door === "proxied")
     all.push(noise.below(3) === 0 ? noise.mangle(noise.pick(PROXY), ["\r\n"]) : noise.pick(PROXY));
-  all.push(...marked.map(mangled));
-  if (noise.below(4) === 0) all.push(noise.bytes(noise.below(3000)));
+  const said = marked.map(mangled);
+  if (noise.below(4) === 0) said.push(noise.bytes(noise.below(3000)));
+  all.push(...said);
   const ended = new Promise((resolve) => socket.on("close", resolve));
+  let got = "";
+  socket.on("data", (chunk: Buffer) => {
+    got += chunk.toString("latin1");
+  });
   if (noise.below(8) === 0) socket.pause();
-  else socket.resume();
+  const isHttp1 = !http2 && door !== "hello" && (socket as TLSSocket).alpnProtocol !== "h2";
+  const sent = isHttp1 ? await read([Buffer.concat(said).toString("latin1")]) : undefined;
+  askedMost += sent?.requests.filter(({ complete }) => complete).length ?? 0;
   for (const piece of noise.cut(Buffer.concat(all))) {
     if (socket.destroyed) break;
     await new Promise<void>((resolve) => socket.write(piece, () => setImmediate(resolve)));
@@ -295,15 +309,33 @@ async function visit(noise: Noise, turned: "" | "1" | "2"): Promise<void> {
   else if (noise.below(2) === 0) socket.end();
   await Promise.race([ended, wait(20)]);
   socket.destroy();
+  if (sent !== undefined) assertAsked(got, sent, Buffer.concat(all).toString("latin1"));
 }
 
+/** No more replies than requests, but for a last one to what was none, and not a byte that belongs to no reply. */
+function assertAsked(got: string, { requests }: Reading, sent: string): void {
+  const { replies, rest } = repliesIn(
+    got,
+    requests.map(({ exchange }) => exchange.method),
+  );
+  const about = `${JSON.stringify(got)} for ${JSON.stringify(sent)}`;
+  const refusal = replies[requests.length];
+  assert.ok(replies.length <= requests.length + 1, about);
+  if (refusal !== undefined) assert.ok(refusal.closes && refusal.status >= 400, about);
+  // A head may have been cut short.
+  assert.ok(rest === "" || "HTTP/1.1 ".startsWith(rest.slice(0, 9)), about);
+}
+
+/** The same request with another header. */
+const mark = (bytes: Buffer, header: string) =>
+  Buffer.from(
+    bytes.toString("latin1").replaceAll("Host: app.test\r\n", `Host: app.test\r\n${header}\r\n`),
+    "latin1",
+  );
+
 /** The same request for the application whose replies are mangled. */
-function mark(bytes: Buffer, http2: boolean, turned: string): Buffer {
-  if (!http2)
-    return Buffer.from(
-      bytes.toString("latin1").replaceAll("Host: app.test\r\n", `Host: app.test\r\nX-Crooked: ${turned}\r\n`),
-      "latin1",
-    );
+function turn(bytes: Buffer, http2: boolean, turned: string): Buffer {
+  if (!http2) return mark(bytes, `X-Crooked: ${turned}`);
   const field: readonly [string, string] = ["x-crooked", turned];
   return Buffer.concat([
     PREFACE,
@@ -326,8 +358,8 @@ for (const [what, turned] of [
 async function makeNoise(turned: "" | "1" | "2", seed: number): Promise<void> {
   const noise = new Noise(seed);
   twisted = new Noise(seed + 1);
-  // A middleware that waits for a whole reply waits for an endless one as long as its client seems to be there.
-  replies = turned === "2" ? REPLIES.filter((reply) => !reply.includes("event-stream")) : REPLIES;
+  asked = 0;
+  askedMost = 0;
   const untilMs = performance.now() + SECONDS * 1000;
   let visits = 0;
   const client = async () => {
@@ -338,6 +370,8 @@ async function makeNoise(turned: "" | "1" | "2", seed: number): Promise<void> {
     } while (performance.now() < untilMs);
   };
   await Promise.all(Array.from({ length: CLIENTS }, client));
+  // Pages for replies of the other one are asked for in a request's own words.
+  if (turned === "") assert.ok(asked > 0 && asked <= askedMost, `${asked} requests of ${askedMost}`);
   const about = `seed ${seed}, ${visits} visits`;
   assert.equal((await product.get("app.test")).body, "ok", about);
   await eventually(() => {
