@@ -14,6 +14,7 @@ import { describeProblem, type Problem } from "../schema/problem.ts";
 import { redact } from "../schema/redact.ts";
 import { parseTarget, refusedEscapes } from "../wire/target.ts";
 import { diagnoseMissed, type Missed, whatIsNear, wouldTake } from "./near-miss.ts";
+import { isOwnElsewhere } from "./own-elsewhere.ts";
 import type { Explanation } from "./shapes.ts";
 import { withoutEmpty } from "./views.ts";
 
@@ -216,7 +217,7 @@ function whyItWon(
   considered: readonly Consideration[],
   specs: readonly RouterSpec[],
 ): string {
-  const tried = considered.filter(({ matched }) => !matched).length;
+  const tried = considered.filter((one) => !one.matched && !isOwnElsewhere(one)).length;
   const others = specs.length - considered.length;
   const before =
     tried === 0

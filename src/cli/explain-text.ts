@@ -1,3 +1,4 @@
+import { isOwnElsewhere } from "../admin/own-elsewhere.ts";
 import type { Explanation } from "../admin/shapes.ts";
 import { printable } from "../schema/problem.ts";
 
@@ -47,10 +48,6 @@ function routersTried({ considered, consideredMore, router }: Explanation): stri
   }
   return `Routers, in the order in which they are tried:\n${shown.join("\n")}`;
 }
-
-// The proxy's own pages are on an entry point of their own, which nobody wonders about.
-const isOwnElsewhere = ({ router, reasons }: Explanation["considered"][number]) =>
-  router.endsWith("@internal") && reasons[0]?.startsWith("it listens on ") === true;
 
 /** The first line: below it stands the rule with a caret, which the heading has shown. */
 const firstLine = (text: string) => printable(text.split("\n", 1)[0]!, 1000);

@@ -178,6 +178,13 @@ test("a redirection to HTTPS is said to be one, with where it leads, and our own
   );
   const own = await explain("https://own.test/", "--compose", "red.yml");
   assert.match(own.out, /It goes to the service api@internal, which is Waybill's own\./);
+  // Only those that are shown are counted.
+  const numbers = /the (?:one|\d+) tried before it/.exec(own.out)?.[0] ?? "it is tried first";
+  const listed = own.out.match(/does not take it/g)?.length ?? 0;
+  assert.equal(
+    numbers,
+    listed === 0 ? "it is tried first" : `the ${listed === 1 ? "one" : listed} tried before it`,
+  );
 });
 
 test("the certificate that would be shown is named, also when the files alone cannot tell", async () => {
