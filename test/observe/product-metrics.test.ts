@@ -88,6 +88,7 @@ test("Prometheus and a collector each get the labels and buckets that they ask f
       OWN,
       "--metrics.prometheus=true",
       "--metrics.prometheus.addServicesLabels=false",
+      "--metrics.prometheus.buckets=0.2,4,9",
       `--metrics.otlp.http.endpoint=http://127.0.0.1:${collector.port}`,
       "--metrics.otlp.pushInterval=100ms",
       "--metrics.otlp.addRoutersLabels=true",
@@ -106,7 +107,7 @@ test("Prometheus and a collector each get the labels and buckets that they ask f
   const bounds = [...shown.matchAll(/^traefik_entrypoint_request_duration_seconds_bucket.*le="(.*)"/gm)];
   assert.deepEqual(
     bounds.map(([, bound]) => bound),
-    ["0.1", "0.3", "1.2", "5", "+Inf"],
+    ["0.2", "4", "9", "+Inf"],
   );
 });
 
