@@ -13,7 +13,7 @@ const SUBJECT =
   "/DC=org/DC=test/C=FR/C=US/ST=Some State/L=Toulouse/O=Cheese\\/Wine/OU=Simple, Parser/serialNumber=7/CN=*.test.org";
 const SANS = "URI:https://a.test/x,IP:192.0.2.1,email:x@test.org,DNS:*.test.org,DNS:b.test";
 
-function certificate(): X509Certificate {
+function certificate(subject = SUBJECT): X509Certificate {
   const folder = mkdtempSync(join(tmpdir(), "waybill-cert-"));
   const file = join(folder, "cert.pem");
   try {
@@ -37,7 +37,7 @@ function certificate(): X509Certificate {
         "0x1234567890abcdef",
         "-utf8",
         "-subj",
-        SUBJECT,
+        subject,
         "-addext",
         `subjectAltName=${SANS}`,
       ],
@@ -134,4 +134,12 @@ test("info tells serial number, dates and alternative names", async () => {
 test("info without anything to tell sends nothing", async () => {
   assert.equal((await told({ info: { subject: {} } })).info, undefined);
   assert.equal((await told({ info: { sans: "true" } }, [Buffer.from("junk")])).info, undefined);
+});
+
+test("HD-10 a name in a certificate adds no line to the request", async () => {
+  const name = "a\r\nX-Injected: 1\u010a\u{1f60a}\u0085";
+  const { raw } = certificate(`/O=${name}/CN=${name}`);
+  const { escaped } = await told({ info: { subject: { commonName: true, organization: true } } }, [raw]);
+  assert.match(escaped!, /^[\x21-\x7e]+$/);
+  assert.match(escaped!, /X-Injected/);
 });
