@@ -13,6 +13,9 @@ interface Line {
   readonly message: string;
 }
 
+/** Where silence matters: long enough for the other thread on a busy machine, less than the dawdler takes. */
+const SILENT_MS: Record<string, number> = { hang: 4000, dawdle: 1500 };
+
 function start(habit: string, lines: Line[], count = 2): Threads {
   const write = (level: string) => (fields: Record<string, unknown>, message: string) =>
     void lines.push({ level, fields, message });
@@ -32,7 +35,7 @@ function start(habit: string, lines: Line[], count = 2): Threads {
     threadStarted() {},
     threadGone() {},
     brokenMiddleware() {},
-    silentMs: 1500,
+    silentMs: SILENT_MS[habit] ?? 60_000,
     script: new URL("./misbehaving-thread.ts", import.meta.url),
   });
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
 
 /**
  * A port of loopback whose queue of connections is full and that nobody empties: whoever connects waits until they
@@ -19,11 +20,11 @@ export async function startDeaf(): Promise<{ readonly port: number; close(): voi
   for (let full = false; !full && held.length < 64; ) {
     const socket = connect(port, "127.0.0.1").on("error", () => {});
     held.push(socket);
+    await Promise.race([once(socket, "connect"), wait(500)]);
+    // What came while this process had no turn is heard in the next round.
+    await wait(1);
     // The first that is not taken at once is in nobody's queue: there is no room for another.
-    full = await Promise.race([
-      once(socket, "connect").then(() => false),
-      new Promise<boolean>((resolve) => setTimeout(resolve, 500, true)),
-    ]);
+    full = socket.connecting;
   }
   return {
     port,
