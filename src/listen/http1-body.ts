@@ -91,6 +91,10 @@ export class RequestBody implements BodySource {
     this.#stalledAtMs = 0;
   }
 
+  get isStalled(): boolean {
+    return this.#stalledAtMs !== 0;
+  }
+
   /** `rateMin` in bytes a second; 0 for none. */
   isSlowerThan(rateMin: number, nowMs: number): boolean {
     const tookMs = nowMs - this.#fromMs;

@@ -247,7 +247,8 @@ export class Http1Client implements Client, BodySink, Timed {
     body.countOn(this.#site.limits.nowMs);
     this.#limit(this.#site.settings.transport.respondingTimeouts.bodyIdleTimeout);
     this.#takeHeldBody();
-    if (this.#expects === BODY && this.#held.length === 0) this.#unpause();
+    // Its sink may want no more by now, although nothing is held.
+    if (this.#expects === BODY && this.#held.length === 0 && !body.isStalled) this.#unpause();
   }
 
   #takeHeldBody(): void {

@@ -69,6 +69,43 @@ test("H1-27 chunks are framed anew", async () => {
   assert.ok(backend.text.endsWith("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n"));
 });
 
+for (const [how, head] of [
+  ["of known length", "Content-Length: 20"],
+  ["in chunks", "Transfer-Encoding: chunked"],
+] as const) {
+  test(`a body ${how} waits until its sink wants more, from its first bytes on`, async () => {
+    const parts: string[] = [];
+    let isBusy = false;
+    const reads: Hooks = {
+      onRequest: ({ requestBody }) =>
+        new Promise((resolve, reject) => {
+          requestBody.flow({
+            data(chunk) {
+              if (isBusy) reject(new Error("more, although it was not asked for"));
+              isBusy = true;
+              parts.push(chunk.toString("latin1"));
+              setTimeout(() => {
+                isBusy = false;
+                requestBody.resume();
+              }, 50);
+              return false;
+            },
+            end: () => resolve(reply(200, "test", [], parts.join(""))),
+            fail: (fault) => reject(new Error(fault.code)),
+          });
+        }),
+    };
+    const plane = await setUp(taking(0), { hooks: [reads] });
+    const part = (text: string) => (how === "in chunks" ? `5\r\n${text}\r\n` : text);
+    const pieces = ["first", "other", "third", "final"].map(part);
+    pieces[0] = `POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${head}\r\n\r\n${pieces[0]}`;
+    if (how === "in chunks") pieces.push("0\r\n\r\n");
+    const text = await talk(plane.port, pieces);
+    assert.deepEqual(plane.errors, []);
+    assert.ok(text.endsWith("firstotherthirdfinal"), text);
+  });
+}
+
 test("H1-24 no byte of a request with a bad first chunk reaches a server", async () => {
   const backend = taking(0);
   const plane = await setUp(backend);
