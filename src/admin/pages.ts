@@ -49,6 +49,7 @@ class Pages {
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [path = "/", search = ""] = splitOnce(request.url ?? "/", "?");
     if (isUnder(path, OWN_PATHS.metrics)) return this.#metrics(response);
+    if (isUnder(path, OWN_PATHS.ready)) return this.#ready(response);
     guardOrigin(request, this.#source.settings.api?.allowedHosts ?? []);
     if (isUnder(path, OWN_PATHS.dashboard)) {
       return this.#dashboard(path.slice(OWN_PATHS.dashboard.length), request, response);
@@ -62,6 +63,12 @@ class Pages {
   #metrics(response: ServerResponse): void {
     response.setHeader("content-type", "text/plain; version=0.0.4; charset=utf-8");
     response.end(this.#source.metrics());
+  }
+
+  #ready(response: ServerResponse): void {
+    const why = this.#source.notReady();
+    response.writeHead(why === undefined ? 200 : 503, { "content-type": "text/plain; charset=utf-8" });
+    response.end(why === undefined ? "OK" : `${why}\n`);
   }
 
   async #api(

@@ -24,6 +24,8 @@ export interface AdminSource {
   ports(): ReadonlyMap<string, number>;
   /** The text that Prometheus reads. */
   metrics(): string;
+  /** Why requests should not be sent here, or not yet; undefined when they may. */
+  notReady(): string | undefined;
   traffic(): TrafficTotals;
   /** Samples of requests as they come; none are made while nobody listens. Gives the function that ends it. */
   onRequests(hear: (samples: readonly RequestSample[], dropped: number) => void): () => void;

@@ -29,6 +29,7 @@ const SERVED_BY_MAIN = new Map([
   ["api", ""],
   ["dashboard", OWN_PATHS.dashboard],
   ["prometheus", OWN_PATHS.metrics],
+  ["ready", OWN_PATHS.ready],
 ]);
 /** Marks requests that came by a router of our own, which nothing of the user's guards. */
 const OWN_ROUTE = "own-route";
@@ -83,7 +84,7 @@ export function declareInternals(
   return {
     provider: PROVIDER,
     routers,
-    services: servicesWith(adminSocket),
+    services: servicesWith(adminSocket, settings),
     middlewares,
     transports: new Map([
       [DEFAULT_TRANSPORT.replace(`@${PROVIDER}`, ""), declared(settings.serversTransport)],
@@ -120,6 +121,14 @@ function addPages({ api, ping, metrics }: Settings, add: (name: string, from: Ro
       service: "ping",
       priority: PRIORITY_HIGHEST,
     });
+    // Elsewhere a path of that name may be an application's: it is not Traefik's, so nobody reckons with it.
+    if (ping.entryPoint === "traefik")
+      add("ready", {
+        rule: "Path(`/ready`)",
+        entryPoints: ["traefik"],
+        service: "ready",
+        priority: PRIORITY_HIGHEST,
+      });
   }
   const prometheus = metrics?.prometheus;
   if (prometheus !== undefined && !prometheus.manualRouting) {
@@ -178,7 +187,10 @@ function optionsFrom(options: Options, written: Readonly<Record<string, string>>
   return readOptions(options, node, READER);
 }
 
-function servicesWith(adminSocket: string | undefined): Map<string, Declared<DeclaredService>> {
+function servicesWith(
+  adminSocket: string | undefined,
+  { ping }: Settings,
+): Map<string, Declared<DeclaredService>> {
   const empty = {
     ...readOptions(fileServiceOptions, new Node("", SETTINGS_PLACE), READER),
     loadBalancer: undefined,
@@ -191,6 +203,8 @@ function servicesWith(adminSocket: string | undefined): Map<string, Declared<Dec
     READER,
   ).loadBalancer!;
   for (const [name, path] of SERVED_BY_MAIN) {
+    // What only we have is no noise in a list that is Traefik's, unless somebody asked for it.
+    if (name === "ready" && ping === undefined) continue;
     const servers = adminSocket === undefined ? [] : [ownServer(adminSocket, path)];
     const loadBalancer = { ...balancing, servers, unavailable: [] };
     services.set(name, declared({ ...empty, loadBalancer }));

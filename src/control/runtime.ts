@@ -27,6 +27,8 @@ export interface Runtime {
   /** How getting certificates goes, name by name. */
   issuance(): readonly IssuanceView[];
   metrics(): string;
+  /** Why requests should not be sent here, or not yet; undefined when they may. */
+  notReady(): string | undefined;
   /** Every option in force, with where it was said. */
   readonly inForce: readonly SettingInForce[];
   /** By entry point: the port it really has, once it listens. */

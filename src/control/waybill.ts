@@ -12,6 +12,7 @@ import { MeterReader, type Series } from "../observe/meter-reader.ts";
 import { OwnMetrics } from "../observe/own-metrics.ts";
 import { Rotation } from "../observe/rotation.ts";
 import type { Place } from "../schema/node.ts";
+import type { Problem } from "../schema/problem.ts";
 import { readSecret } from "../schema/secrets.ts";
 import type { SettingInForce } from "../settings/in-force.ts";
 import { makeDefaultCertificate } from "../tls/self-signed.ts";
@@ -71,6 +72,9 @@ export class Waybill {
   readonly #views = new CertificateViews();
   #providers: RunningProvider[] = [];
   #tickets: NodeJS.Timeout | undefined;
+  /** Providers whose source nobody could read yet. */
+  readonly #unread = new Set<string>();
+  #isStopping = false;
 
   constructor(around: Surroundings) {
     const { settings, log } = around;
@@ -164,6 +168,7 @@ export class Waybill {
   async stop(): Promise<void> {
     const { settings, log } = this.#around;
     const lifeCycles = [...settings.entryPoints.values()].map(({ transport }) => transport.lifeCycle);
+    this.#isStopping = true;
     this.#threads.terminating();
     await sleep(Math.max(...lifeCycles.map(({ requestAcceptGraceTimeout }) => requestAcceptGraceTimeout)));
     const cut = await this.#threads.drain(Math.max(...lifeCycles.map(({ graceTimeOut }) => graceTimeOut)));
@@ -213,7 +218,9 @@ export class Waybill {
       ),
     );
     if (silent.size === 0) return;
+    for (const name of silent) this.#unread.add(name);
     const publish = (declaration: Declaration) => {
+      if (!declaration.problems.some(isAboutSource)) this.#unread.delete(declaration.provider);
       this.#own.heard(declaration.provider);
       configurator.declare(declaration);
       silent.delete(declaration.provider as (typeof SOURCES)[number]["name"]);
@@ -224,6 +231,12 @@ export class Waybill {
       if (provider !== undefined) this.#providers.push(provider);
     }
     await Promise.race([allSpoke, sleep(FIRST_WORD_MS)]);
+  }
+
+  #notReady(): string | undefined {
+    if (this.#isStopping) return "Waybill is stopping";
+    const [unread] = this.#unread;
+    return unread && `the provider ${unread} has said nothing yet: the log says why`;
   }
 
   #secret(): ProviderHost["secret"] {
@@ -270,6 +283,7 @@ export class Waybill {
       servers: () => this.#servers(),
       certificates: () => this.#certificateViews(),
       issuance: () => this.#certificates?.issuance() ?? [],
+      notReady: () => this.#notReady(),
       metrics: () => metricsText(this.#meters, this.#ownSeries(), settings),
       inForce: this.#around.inForce ?? [],
       ports: () => this.#threads.ports,
@@ -288,6 +302,9 @@ const SOURCES = [
   { name: "docker", start: startDocker },
   { name: "file", start: startFiles },
 ] as const;
+
+/** Not of one object that it declares, nor of its settings, but of its source as a whole. */
+const isAboutSource = ({ code, subject }: Problem) => subject?.kind === "provider" && code !== "bad-value";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -50,6 +50,7 @@ export async function openSite(options: SiteOptions = {}) {
     certificates: () => certificates,
     ports: () => new Map(),
     metrics: () => "metrics\n",
+    notReady: () => undefined,
     traffic: () => readTraffic(traffic),
     onRequests: (hear) => listen(requestHearers, hear),
     onReport: (hear) => listen(reportHearers, hear),

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { makePages } from "../../src/cli/pages.ts";
+import { startDemoEngine } from "../../src/demo/start.ts";
 import { eventually, type Product, startProduct } from "../e2e/harness.ts";
 
 /** What the proxy's own pages can be told: each option by its name. */
@@ -82,6 +86,34 @@ test("ping.entryPoint and ping.manualRouting", async () => {
   assert.equal(await statusOf(manual, "/ping"), 404);
   assert.equal((await manual.get("app.test", "/ping")).status, 404);
   await eventually(async () => assert.equal((await manual.get("app.test", "/alive")).status, 200));
+});
+
+test("/ready answers beside /ping when every provider could be read, and no more when we stop", async () => {
+  await using product = await start([
+    "--ping",
+    "--entryPoints.traefik.transport.lifeCycle.requestAcceptGraceTimeout=1s",
+  ]);
+  assert.equal(await statusOf(product, "/ready"), 200);
+  assert.equal((await product.get("app.test", "/ready")).status, 404);
+  const stopped = product.waybill.stop();
+  assert.equal(await statusOf(product, "/ready"), 503);
+  await stopped;
+});
+
+test("/ready says which provider could not be read yet, until it could", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-ready-"));
+  const socketPath = join(directory, "docker.sock");
+  await using product = await start(["--ping"], { env: { DOCKER_HOST: `unix://${socketPath}` } });
+  const ask = () => product.get("localhost", "/ready", own);
+  const before = await ask();
+  assert.deepEqual([before.status, before.body.includes("docker")], [503, true]);
+  const engine = await startDemoEngine({ socketPath, containers: [] });
+  try {
+    await eventually(async () => assert.equal((await ask()).status, 200), 20);
+  } finally {
+    await engine.close();
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test("ping.terminatingStatusCode: what ping answers while we stop", async () => {
