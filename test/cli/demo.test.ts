@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
+import { eventually } from "../e2e/harness.ts";
 
 const LAUNCHER = resolve(import.meta.dirname, "../../bin/waybill.js");
 const LIMIT_MS = 60_000;
@@ -55,6 +56,10 @@ async function get(port: number, host: string): Promise<number> {
   return reply.statusCode!;
 }
 
+/** What is said to be in force reaches the thread that answers a moment later. */
+const answers = (port: number, host: string, status: number) =>
+  eventually(async () => assert.equal(await get(port, host), status));
+
 test("the demo serves, follows what a second terminal adds and removes, and ends at a signal", async (t) => {
   const demo = startDemo(t);
   const listening = JSON.parse(await demo.line('"listening"', '"web"')) as { port: number };
@@ -65,11 +70,11 @@ test("the demo serves, follows what a second terminal adds and removes, and ends
   assert.match(demo.waybill().stderr, /A demo is running already/);
   assert.match(demo.waybill("add", "blog", "waybill=blog.localhost").stdout, /^blog is running/);
   await demo.line("routersAdded", "blog@docker");
-  assert.equal(await get(listening.port, "blog.localhost"), 200);
+  await answers(listening.port, "blog.localhost", 200);
   assert.match(demo.waybill("remove", "blog").stdout, /^blog is gone/);
   assert.equal(demo.waybill("remove", "blog").status, 1);
   await demo.line("routersRemoved", "blog@docker");
-  assert.equal(await get(listening.port, "blog.localhost"), 404);
+  await answers(listening.port, "blog.localhost", 404);
 
   demo.child.kill("SIGTERM");
   const [code] = (await once(demo.child, "exit")) as [number];

