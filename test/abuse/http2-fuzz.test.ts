@@ -133,6 +133,12 @@ function serve(exchange: Exchange): void {
       return sip(exchange, noise, () => reply(exchange, body()));
     case "mirror":
       return reply(exchange, exchange.requestBody);
+    case "tunnel": {
+      // It tells itself when it is over.
+      const tunnel = exchange.client.takeOver(exchange);
+      tunnel.on("close", () => record(exchange).done.push(exchange));
+      return void tunnel.pipe(tunnel);
+    }
     case "cut":
       reply(exchange, body());
       return void setTimeout(() => exchange.client.abort(exchange), noise.below(4));
@@ -153,6 +159,7 @@ async function sendCut(client: RawClient, noise: Noise, frames: readonly Buffer[
 }
 
 const certificate = await makeCertificate({ names: ["app.test"] });
+const record = ({ connection }: Exchange) => (connection.tls === undefined ? plain : secure).record;
 const plain = await Http2Port.open(serve);
 const secure = await Http2Port.open(serve, undefined, new Acceptor(tlsSpec([specOf(certificate)])));
 after(() => {

@@ -19,7 +19,7 @@ import type { Noise } from "./noise.ts";
 
 const STREAMS_MAX = 90;
 /** What a server does with a request: see http2-fuzz.test.ts. */
-const MODES = ["whole", "sip", "late", "early", "told", "mirror", "cut"] as const;
+const MODES = ["whole", "sip", "late", "early", "told", "mirror", "cut", "tunnel"] as const;
 
 /** The byte of a body at a place. */
 const byteAt = (i: number) => (i * 7 + (i >> 8)) & 0xff;
@@ -113,8 +113,9 @@ export class Talker {
     const mode = noise.pick(MODES);
     const replyLength = noise.below(noise.pick([1, 2, 100, 70_000, this.#replyMax]));
     const bodyLength = noise.below(3) === 0 ? 0 : noise.below(noise.pick([2, 100, 100_000]));
-    const announced = noise.below(2) === 0;
-    const isWhole = bodyLength === 0 && noise.below(2) === 0;
+    const isTunnel = mode === "tunnel";
+    const announced = !isTunnel && noise.below(2) === 0;
+    const isWhole = !isTunnel && bodyLength === 0 && noise.below(2) === 0;
     this.asked.set(id, {
       mode,
       replyLength,
@@ -127,6 +128,7 @@ export class Talker {
     this.referee.begin(id);
     const path = `/${mode}/${replyLength}/${noise.next()}`;
     const fields: [string, string][] = POST.map(([name, value]) => [name, name === ":path" ? path : value]);
+    if (isTunnel) fields.splice(0, 1, [":method", "CONNECT"], [":protocol", "websocket"]);
     if (announced) fields.push(["content-length", `${bodyLength}`]);
     for (let i = noise.below(4); i > 0; i--) fields.push([`x-${i}`, "v".repeat(noise.below(300))]);
     return this.#block(id, block(fields), isWhole);
@@ -220,7 +222,7 @@ export class Talker {
     return [...this.asked].flatMap(([id, one]) => {
       if (one.cancelled || one.mode === "cut") return [];
       const body = this.#client.body(id);
-      const length = one.mode === "mirror" ? one.bodyLength : one.replyLength;
+      const length = one.mode === "mirror" || one.mode === "tunnel" ? one.bodyLength : one.replyLength;
       const statuses = this.#client.statuses(id).join();
       const isGood = /^(?:103,)?200$/.test(statuses) && body.length === length && isRight(body);
       return isGood && this.referee.streams.get(id)!.ended
