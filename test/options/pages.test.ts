@@ -142,6 +142,22 @@ const counted = async (flags: readonly string[]) => {
   });
 };
 
+test("metrics.prometheus.entryPoint and metrics.prometheus.manualRouting: where /metrics is shown", async () => {
+  const shown = async (product: Product) => [
+    await statusOf(product, "/metrics"),
+    (await product.get("other.test", "/metrics")).status,
+  ];
+  await using usual = await start(["--metrics.prometheus"]);
+  assert.deepEqual(await shown(usual), [200, 404]);
+  await using moved = await start(["--metrics.prometheus.entryPoint=web", "--ping"]);
+  assert.deepEqual(await shown(moved), [404, 200]);
+  await using manual = await start(["--metrics.prometheus.manualRouting=true", "--ping"], {
+    file: 'http: { routers: { own: { rule: "Path(`/numbers`)", service: "prometheus@internal" } } }',
+  });
+  assert.deepEqual(await shown(manual), [404, 404]);
+  await eventually(async () => assert.equal((await manual.get("app.test", "/numbers")).status, 200));
+});
+
 test("metrics.prometheus: addEntryPointsLabels, addRoutersLabels and addServicesLabels", async () => {
   const usual = await counted([]);
   assert.match(usual, /^traefik_entrypoint_requests_total/m);
