@@ -124,6 +124,8 @@ test("whatever is understood here is understood in the same way by node:http", a
       // Node knows a fixed list of methods, answers upgrades with silence, and ours answers the rest of the rows.
       if (complete.some(({ exchange }) => !/^(?:GET|POST|PUT)$/.test(exchange.method) || exchange.upgrade))
         return;
+      // Nor does it take bytes beyond ASCII in a target, which are escaped here.
+      if (/^.*[\x80-\xff].* HTTP\/1/m.test(text)) return;
       understood = [];
       compared++;
       await talk(port, [text], (sofar) => sofar.split("HTTP/1.1 ").length > complete.length, 3000).catch(
