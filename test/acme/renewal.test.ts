@@ -97,8 +97,9 @@ test("AC-20 a window in the past renews now, and tells the CA which certificate 
 
   // A mass revocation: the window moves to the past.
   ca.ari = { start: now - DAY_MS, end: now - HOUR_MS, retryAfter: "21600" };
-  const passed = await clock.until(() => certificates()[0]!.id !== first.id, HOUR_MS / 12);
+  const passed = await clock.until(() => ca.orders.length === 2, HOUR_MS / 60);
   assert.ok(passed <= 8 * HOUR_MS, `${passed / HOUR_MS} hours`);
+  await clock.until(() => certificates()[0]!.id !== first.id);
   assert.equal(ca.orders[1]!.replaces, ariId);
 });
 
@@ -123,7 +124,7 @@ test("AC-20 advice cannot put a renewal off beyond the last twentieth of a life"
   await clock.until(() => certificates().length === 1);
   await clock.pass(80 * DAY_MS, 12 * HOUR_MS);
   assert.equal(ca.issued, 1);
-  const passed = await clock.until(() => ca.issued === 2, HOUR_MS / 4);
+  const passed = await clock.until(() => ca.orders.length === 2, HOUR_MS / 4);
   assert.ok(passed <= 7 * DAY_MS, `${passed / DAY_MS} days`);
 });
 
