@@ -45,7 +45,7 @@ const skip =
 
 test("RS-01 two hundred changes of the configuration lose none of a hundred thousand requests", {
   skip,
-  timeout: 240_000,
+  timeout: 290_000,
 }, async () => {
   const port = await freePort();
   const backend = spawn(process.execPath, [

@@ -8,7 +8,7 @@ import { Agent as HttpsAgent, request as requestSecure } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { eventually } from "../e2e/harness.ts";
 import { freePort } from "../free-port.ts";
 
@@ -50,7 +50,7 @@ async function startApplication(delayMs: number) {
   };
 }
 
-async function startProcess(url: string, ...flags: string[]) {
+async function startProcess(t: TestContext, url: string, ...flags: string[]) {
   const folder = mkdtempSync(join(tmpdir(), "waybill-test-"));
   const file = join(folder, "dynamic.yml");
   writeFileSync(
@@ -77,11 +77,13 @@ http:
     ],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
+  // Whatever becomes of the test: it would keep the test's own process.
+  t.after(() => child.kill("SIGKILL"));
   let said = "";
   for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (chunk) => (said += chunk));
   const ended = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   const one = (agent: HttpAgent) => ask(requestPlain, web, "/first", agent);
-  await eventually(async () => assert.equal(await one(new HttpAgent()), "/first", said), 30);
+  await eventually(async () => assert.equal(await one(new HttpAgent()), "/first", said), 60);
   return {
     child,
     web,
@@ -141,10 +143,11 @@ const HANDSHAKE =
 const CLOSING = Buffer.from("888203e80000", "hex");
 
 test("RS-05 SIGTERM under load fails no request of any protocol, and WebSockets say goodbye", {
-  timeout: 60_000,
-}, async () => {
+  timeout: 240_000,
+}, async (t) => {
   await using application = await startApplication(25);
   await using proxy = await startProcess(
+    t,
     application.url,
     "--entryPoints.web.transport.lifeCycle.graceTimeOut=40s",
   );
@@ -205,9 +208,10 @@ test("RS-05 SIGTERM under load fails no request of any protocol, and WebSockets 
   assert.doesNotMatch(proxy.said(), /cut off/);
 });
 
-test("RS-06 a second signal ends everything at once", { timeout: 60_000 }, async () => {
+test("RS-06 a second signal ends everything at once", { timeout: 240_000 }, async (t) => {
   await using application = await startApplication(0);
   await using proxy = await startProcess(
+    t,
     application.url,
     "--entryPoints.web.transport.lifeCycle.graceTimeOut=10m",
   );
