@@ -2,6 +2,12 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, createServer, type IncomingMessage, request } from "node:http";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  constants,
+} from "node:http2";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -168,6 +174,72 @@ async function webSocket(): Promise<void> {
   await closed;
 }
 
+/** Some streams of one HTTP/2 connection, each with its own way of ending, and then the connection with its own. */
+async function http2(): Promise<void> {
+  const session = connectHttp2(`http://127.0.0.1:${port}`);
+  session.on("error", () => {});
+  const streams = [
+    http2Stream(session, "/", 0, "end"),
+    http2Stream(session, "/large", 0, "end"),
+    http2Stream(session, "/large", 0, "cancel"),
+    http2Stream(session, "/upload", 200_000, "end"),
+    http2Stream(session, "/upload", 200_000, "cancel"),
+    http2Stream(session, "/events", 0, "cancel"),
+    http2Stream(session, "/breaks", 0, "end"),
+    http2WebSocket(session),
+  ];
+  const end = Math.floor(Math.random() * 3);
+  // One in three leaves in the middle of everything.
+  if (end === 0) setTimeout(() => session.destroy(), 30);
+  await Promise.all(streams);
+  if (end === 1) session.destroy();
+  else session.close();
+  if (!session.destroyed) await once(session, "close").catch(() => {});
+}
+
+function http2Stream(
+  session: ClientHttp2Session,
+  path: string,
+  body: number,
+  end: "end" | "cancel",
+): Promise<void> {
+  const method = body > 0 ? "POST" : "GET";
+  const head = { ":method": method, ":path": path, ":authority": HOST };
+  const stream = session.request(head, { endStream: body === 0 });
+  if (body > 0) {
+    stream.write(Buffer.alloc(body));
+    if (end === "end") stream.end();
+  }
+  stream.on("response", ({ ":status": status }) => {
+    if (status !== 200) count(`status ${status}`);
+  });
+  if (end === "cancel") setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), Math.random() * 40);
+  return over(stream);
+}
+
+async function http2WebSocket(session: ClientHttp2Session): Promise<void> {
+  // Extended CONNECT must not be asked for before the server has said that it knows it.
+  await Promise.race([once(session, "remoteSettings"), once(session, "close")]).catch(() => {});
+  if (session.destroyed) return;
+  const head = {
+    ":method": "CONNECT",
+    ":protocol": "websocket",
+    ":scheme": "http",
+    ":path": "/ws",
+    ":authority": HOST,
+  };
+  const stream = session.request({ ...head, "sec-websocket-version": "13" }, { endStream: false });
+  stream.on("response", () => stream.write("a message that is echoed"));
+  setTimeout(() => (Math.random() < 0.5 ? stream.end() : stream.close(constants.NGHTTP2_CANCEL)), 50);
+  return over(stream);
+}
+
+function over(stream: ClientHttp2Stream): Promise<void> {
+  stream.on("error", () => {});
+  stream.resume();
+  return new Promise((resolve) => stream.on("close", resolve));
+}
+
 const habits: Readonly<Record<string, () => Promise<void>>> = {
   "plain requests": () => ask("/"),
   "clients that leave": () => ask("/large", { leaveAfter: Math.floor(Math.random() * 400_000) }),
@@ -176,6 +248,7 @@ const habits: Readonly<Record<string, () => Promise<void>>> = {
   "half uploads": () => ask("/upload", { body: 200_000, half: true }),
   "event streams": () => ask("/events", { leaveAfter: 60 }),
   WebSockets: webSocket,
+  "HTTP/2 connections": http2,
 };
 
 async function keepBusy(): Promise<void> {
@@ -237,7 +310,7 @@ function complaints(before: Vitals, samples: readonly Vitals[], after: Vitals): 
   if (rss > RSS_GROWTH_BYTES_MAX) found.push(`resident memory grew by ${mb(rss)}`);
   // Connections to the application are kept for a while.
   const kept = after.descriptors - before.descriptors;
-  if (kept > 2 * 7 * CLIENTS_OF_EACH) found.push(`${kept} descriptors are left`);
+  if (kept > 2 * Object.keys(habits).length * CLIENTS_OF_EACH) found.push(`${kept} descriptors are left`);
   if (after.timers > before.timers + 2) found.push(`${after.timers - before.timers} timers are left`);
   const bad = [...counts.keys()].filter((what) => what.startsWith("status "));
   if (bad.length > 0) found.push(`there were answers of ${bad.join(", ")}`);
