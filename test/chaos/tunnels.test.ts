@@ -22,7 +22,7 @@ test("WS-08 a thousand tunnels survive changes of the configuration, and at the 
     file: site(echo.url),
     flags: [
       "--entryPoints.web.transport.maxConnectionsPerIP=0",
-      "--entryPoints.web.transport.lifeCycle.graceTimeOut=2s",
+      "--entryPoints.web.transport.lifeCycle.graceTimeOut=10s",
     ],
   });
   const port = product.ports.get("web")!;
