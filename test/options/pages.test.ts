@@ -91,7 +91,7 @@ test("ping.entryPoint and ping.manualRouting", async () => {
 test("/ready answers beside /ping when every provider could be read, and no more when we stop", async () => {
   await using product = await start([
     "--ping",
-    "--entryPoints.traefik.transport.lifeCycle.requestAcceptGraceTimeout=1s",
+    "--entryPoints.traefik.transport.lifeCycle.requestAcceptGraceTimeout=4s",
   ]);
   assert.equal(await statusOf(product, "/ready"), 200);
   assert.equal((await product.get("app.test", "/ready")).status, 404);
@@ -119,7 +119,7 @@ test("/ready says which provider could not be read yet, until it could", async (
 test("ping.terminatingStatusCode: what ping answers while we stop", async () => {
   await using product = await start([
     "--ping.terminatingStatusCode=418",
-    "--entryPoints.traefik.transport.lifeCycle.requestAcceptGraceTimeout=1s",
+    "--entryPoints.traefik.transport.lifeCycle.requestAcceptGraceTimeout=4s",
   ]);
   const stopped = product.waybill.stop();
   await eventually(async () => assert.equal(await statusOf(product, "/ping"), 418));
