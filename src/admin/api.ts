@@ -1,13 +1,13 @@
 import { gzipSync } from "node:zlib";
 import { tar } from "../lib/tar.ts";
 import type { Report } from "../model/report.ts";
+import type { Runtime } from "../model/runtime.ts";
 import { describePlace, describeProblem, type Problem } from "../schema/problem.ts";
 import { catalogue, docsOfSettings } from "./catalogue.ts";
 import { explain } from "./explain.ts";
 import { type Listing, listPage, Refusal } from "./listing.ts";
 import { openApi } from "./openapi.ts";
 import type { ProblemShape, SettingShape, WorkloadShape } from "./shapes.ts";
-import type { AdminSource } from "./source.ts";
 import type { TrafficHistory } from "./traffic.ts";
 import {
   certificateView,
@@ -26,7 +26,7 @@ export interface ApiReply {
 
 /** Answers Traefik's read-only API and ours beside it. `path` begins with `/api/` and is still escaped. */
 export function answerApi(
-  source: AdminSource,
+  source: Runtime,
   history: TrafficHistory,
   method: string,
   path: string,
@@ -49,12 +49,7 @@ export function refusalReply({ status, message }: Refusal): ApiReply {
   };
 }
 
-function answer(
-  source: AdminSource,
-  history: TrafficHistory,
-  path: string,
-  query: URLSearchParams,
-): ApiReply {
+function answer(source: Runtime, history: TrafficHistory, path: string, query: URLSearchParams): ApiReply {
   const [, , ...parts] = path.split("/");
   const [area, collection, id, ...more] = parts.map(decodePart);
   if (more.length > 0) throw new Refusal(404, "there is nothing here");
@@ -78,7 +73,7 @@ function answer(
     case "certificates":
       return objects(certificates(source), query, collection);
     case "issuance":
-      return json(source.issuance?.() ?? []);
+      return json(source.issuance());
     case "problems":
       return json(report.problems.map(problemShape));
     case "workloads":
@@ -159,7 +154,7 @@ const CERTIFICATES: Listing = {
   ]),
 };
 
-function httpObjects(report: Report, source: AdminSource, collection: string | undefined): Objects {
+function httpObjects(report: Report, source: Runtime, collection: string | undefined): Objects {
   switch (collection) {
     case "routers":
       return { items: [...report.routers.values()].flatMap(routerViews), listing: ROUTERS, noun: "router" };
@@ -177,7 +172,7 @@ function httpObjects(report: Report, source: AdminSource, collection: string | u
   }
 }
 
-function certificates(source: AdminSource): Objects {
+function certificates(source: Runtime): Objects {
   const nowMs = Date.now();
   const items = source.certificates().map((certificate) => certificateView(certificate, nowMs));
   return { items, listing: CERTIFICATES, noun: "certificate" };
@@ -197,7 +192,7 @@ function objects(
   return json(page.items, { "x-next-page": String(page.nextPage) });
 }
 
-function entryPoints({ settings }: AdminSource): Objects {
+function entryPoints({ settings }: Runtime): Objects {
   const items = [...settings.entryPoints.keys()].map((name) => entryPointView(name, settings));
   return { items, listing: NOTHING, noun: "entry point" };
 }
@@ -209,7 +204,7 @@ function nothingOf(area: string, collection = ""): Objects {
   return { items: [], listing: NOTHING, noun: collection.slice(0, -1) };
 }
 
-function overview(report: Report, source: AdminSource): Json {
+function overview(report: Report, source: Runtime): Json {
   const { settings } = source;
   const none = { total: 0, warnings: 0, errors: 0 };
   const known = certificates(source).items;
@@ -249,7 +244,7 @@ function counts(objectsByName: ReadonlyMap<string, { readonly status: string }>)
   };
 }
 
-function rawData(report: Report, source: AdminSource): Json {
+function rawData(report: Report, source: Runtime): Json {
   const states = source.servers();
   const byName = (items: readonly Json[]) =>
     Object.fromEntries(
@@ -263,7 +258,7 @@ function rawData(report: Report, source: AdminSource): Json {
 }
 
 /** What somebody who helps wants to see, in one file; without secrets. */
-function supportDump(report: Report, source: AdminSource): ApiReply {
+function supportDump(report: Report, source: Runtime): ApiReply {
   const files = new Map([
     ["version.json", write(version(source))],
     ["static-config.json", write(settingShapes(source))],
@@ -279,7 +274,7 @@ function supportDump(report: Report, source: AdminSource): ApiReply {
   };
 }
 
-function version({ version: number, startedAtMs, settings }: AdminSource): Json {
+function version({ version: number, startedAtMs, settings }: Runtime): Json {
   return {
     Version: number,
     Codename: "waybill",
@@ -288,7 +283,7 @@ function version({ version: number, startedAtMs, settings }: AdminSource): Json 
   };
 }
 
-function explanation(source: AdminSource, query: URLSearchParams): ApiReply {
+function explanation(source: Runtime, query: URLSearchParams): ApiReply {
   const headers = query.getAll("header").flatMap((line) => {
     const colon = line.indexOf(":");
     return colon < 1 ? [] : [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
@@ -324,7 +319,7 @@ function problemShape(problem: Problem): ProblemShape {
   };
 }
 
-function settingShapes({ inForce }: AdminSource): SettingShape[] {
+function settingShapes({ inForce }: Runtime): SettingShape[] {
   const docOf = docsOfSettings();
   return inForce.map(({ option, value, source }) => ({
     option,

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { OWN_PATHS } from "../model/own-pages.ts";
+import type { Runtime } from "../model/runtime.ts";
 import type { RequestSample } from "../model/traffic.ts";
 import { answerApi, refusalReply } from "./api.ts";
 import { AssetServer, type Assets } from "./assets.ts";
@@ -7,18 +8,17 @@ import { guardOrigin } from "./guard.ts";
 import { Refusal } from "./listing.ts";
 import { Login } from "./login.ts";
 import { requestFilter } from "./request-filter.ts";
-import type { AdminSource } from "./source.ts";
 import { Streams } from "./streams.ts";
 import { TrafficHistory } from "./traffic.ts";
 
 /** The proxy's own pages: API, dashboard and metrics. `assets` is asked for when somebody first wants the dashboard. */
-export function createPages(source: AdminSource, assets: () => Promise<Assets>): RequestListener {
+export function createPages(source: Runtime, assets: () => Promise<Assets>): RequestListener {
   const pages = new Pages(source, assets);
   return (request, response) => void pages.answer(request, response);
 }
 
 class Pages {
-  readonly #source: AdminSource;
+  readonly #source: Runtime;
   readonly #base: string;
   readonly #login: Login;
   readonly #streams = new Streams();
@@ -27,7 +27,7 @@ class Pages {
   #assets: Promise<AssetServer> | undefined;
   #sent: { readonly samples: readonly RequestSample[]; readonly text: string } = { samples: [], text: "[]" };
 
-  constructor(source: AdminSource, assets: () => Promise<Assets>) {
+  constructor(source: Runtime, assets: () => Promise<Assets>) {
     this.#source = source;
     this.#base = (source.settings.api?.basePath ?? "/").replace(/\/+$/, "");
     this.#login = new Login(source.settings.api, Date.now);
@@ -164,7 +164,7 @@ const WRONG = {
 const NOT_FOUND = new Refusal(404, "there is nothing here");
 const JSON_TYPE = { "content-type": "application/json" };
 
-function changeOf(source: AdminSource) {
+function changeOf(source: Runtime) {
   const { version, madeAtMs, problems, routers } = source.report();
   return { version, madeAtMs, problems: problems.length, routers: routers.size };
 }

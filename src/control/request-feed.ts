@@ -1,6 +1,5 @@
+import type { HearRequests } from "../model/runtime.ts";
 import type { RequestSample } from "../model/traffic.ts";
-
-export type HearRequests = (samples: readonly RequestSample[], dropped: number) => void;
 
 /** Hands samples of requests to whoever watches; threads make none while nobody does. */
 export class RequestFeed {

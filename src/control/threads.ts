@@ -1,5 +1,6 @@
 import type { Logger } from "../model/host.ts";
 import type { MeterMessage } from "../model/metrics.ts";
+import type { HearRequests } from "../model/runtime.ts";
 import type { ServerCells } from "../model/server-cells.ts";
 import type { Settings } from "../model/settings.ts";
 import type { Snapshot } from "../model/snapshot.ts";
@@ -7,7 +8,6 @@ import { changeBetween, EMPTY_SNAPSHOT, type SnapshotChange } from "../model/sna
 import type { SpanRecord } from "../model/spans.ts";
 import { type FromThread, HEARTBEAT_MS } from "../model/thread-messages.ts";
 import { TrafficCells } from "../model/traffic.ts";
-import type { HearRequests } from "./request-feed.ts";
 import { Thread } from "./thread.ts";
 
 const SCRIPT = new URL(`../worker${import.meta.filename.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);

@@ -1,14 +1,6 @@
+import type { SettingInForce } from "../model/runtime.ts";
 import { Node, type Place } from "../schema/node.ts";
 import type { About, Kind, Options } from "../schema/option.ts";
-
-/** One option as it is in force, for the API and the dashboard. */
-export interface SettingInForce {
-  /** `entryPoints.web.address`. */
-  readonly option: string;
-  /** As JSON; `***` for a secret. */
-  readonly value: unknown;
-  readonly source: Place;
-}
 
 /** Every option that has a value, with where the value comes from. The tree is the one that the values were read from. */
 export function listInForce(

@@ -1,3 +1,4 @@
+import type { SettingInForce } from "../model/runtime.ts";
 import { type Settings, settingsOptions } from "../model/settings.ts";
 import type { Problem } from "../schema/problem.ts";
 import { readOptions } from "../schema/read-options.ts";
@@ -8,7 +9,7 @@ import { completeSettings } from "./complete.ts";
 import { readEnvironment } from "./environment.ts";
 import { type FileAccess, readSettingsFile } from "./files.ts";
 import { readFlags } from "./flags.ts";
-import { listInForce, type SettingInForce } from "./in-force.ts";
+import { listInForce } from "./in-force.ts";
 import { mergeTrees, type Override } from "./merge.ts";
 
 export interface SettingsInput extends FileAccess {

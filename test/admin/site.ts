@@ -2,10 +2,10 @@ import { createServer, request as httpRequest, type IncomingHttpHeaders } from "
 import type { AddressInfo } from "node:net";
 import type { Assets } from "../../src/admin/assets.ts";
 import { createPages } from "../../src/admin/pages.ts";
-import type { AdminSource } from "../../src/admin/source.ts";
 import { loadCatalogue } from "../../src/compile/catalogue.ts";
 import type { CertificateView } from "../../src/model/certificate-view.ts";
 import type { Report, ServerState } from "../../src/model/report.ts";
+import type { Runtime } from "../../src/model/runtime.ts";
 import type { RequestSample } from "../../src/model/traffic.ts";
 import { readTraffic, TrafficCells } from "../../src/model/traffic.ts";
 import { loadSettings } from "../../src/settings/load.ts";
@@ -39,7 +39,7 @@ export async function openSite(options: SiteOptions = {}) {
   const reportHearers = new Set<(report: Report) => void>();
   const requestHearers = new Set<(samples: readonly RequestSample[], dropped: number) => void>();
   const traffic = TrafficCells.memory(1);
-  const source: AdminSource = {
+  const source: Runtime = {
     settings: made?.world.settings ?? loaded.settings,
     inForce: loaded.sources,
     registry: (await loadCatalogue()).middlewares,
@@ -48,6 +48,7 @@ export async function openSite(options: SiteOptions = {}) {
     report: () => report,
     servers: () => servers,
     certificates: () => certificates,
+    issuance: () => [],
     ports: () => new Map(),
     metrics: () => "metrics\n",
     notReady: () => undefined,

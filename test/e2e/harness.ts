@@ -10,11 +10,12 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadCatalogue } from "../../src/compile/catalogue.ts";
-import type { MakePages, Runtime } from "../../src/control/runtime.ts";
+import type { MakePages } from "../../src/control/runtime.ts";
 import { Waybill } from "../../src/control/waybill.ts";
 import type { DemoSpec } from "../../src/demo/engine.ts";
 import { type Demo, startDemoEngine } from "../../src/demo/start.ts";
 import type { Logger } from "../../src/model/host.ts";
+import type { Runtime } from "../../src/model/runtime.ts";
 import { describeProblem } from "../../src/schema/problem.ts";
 import { loadSettings } from "../../src/settings/load.ts";
 
