@@ -111,9 +111,12 @@ export class SharedTable {
     Atomics.notify(this.#words, CLAIM_LOCK, 1);
   }
 
+  /** One that no key has had yet, else the one with the least value: an idle key may be in use the next moment. */
   #emptiest(first: number): number {
     let least = first;
-    for (let slot = first + 1; slot < first + WAYS; slot++) {
+    for (let slot = first; slot < first + WAYS; slot++) {
+      // A key's lower half is never zero.
+      if (this.#halves[slot * 4] === 0) return slot;
       if (this.load(slot) < this.load(least)) least = slot;
     }
     return least;

@@ -36,6 +36,13 @@ test("a full table gives up the slot with the least value, or none if that is no
   assert.ok(shared.find("k1", 0) >= 0);
 });
 
+test("an idle key keeps its slot while there are others that nobody has had", () => {
+  const shared = table(8);
+  const slots = Array.from({ length: 8 }, (_, i) => shared.claim(`k${i}`, 0, 0n, false));
+  assert.equal(new Set(slots).size, 8);
+  for (const [i, slot] of slots.entries()) assert.equal(shared.find(`k${i}`, 0), slot);
+});
+
 test("a slot whose value has run out is taken by the next key", () => {
   const shared = table(8);
   for (let i = 0; i < 8; i++) shared.swap(shared.claim(`k${i}`, 0, 0n, false), 0n, BigInt(10 + i));
