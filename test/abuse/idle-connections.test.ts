@@ -54,13 +54,18 @@ async function slowMs(socket: Socket): Promise<number> {
   return times.sort((a, b) => a - b)[Math.floor(ACTIVE * 0.99)]!;
 }
 
+const most = connectionsMax();
+const skip = most < 2000 && process.env["CI"] !== "true" && `${most} connections are too few to measure`;
+
 for (const [scheme, kilobytesMax] of [
   ["http", 8],
   ["https", 60],
 ] as const) {
   // A handshake costs thousands of times what a connection does, and theirs are measured by `npm run bench` as well.
-  const count = scheme === "https" ? Math.ceil(connectionsMax() / 10) : connectionsMax();
-  test(`RS-13 ${count} idle connections of ${scheme} cost at most ${kilobytesMax} KB each, nobody's time, and nothing once they are gone`, async () => {
+  const count = scheme === "https" ? Math.ceil(most / 10) : most;
+  test(`RS-13 ${count} idle connections of ${scheme} cost at most ${kilobytesMax} KB each, nobody's time, and nothing once they are gone`, {
+    skip,
+  }, async () => {
     const backend = await replying(OK).start();
     open.push(backend);
     const plane = start("idle-plane.ts", `${backend.port}`, scheme);
@@ -68,7 +73,7 @@ for (const [scheme, kilobytesMax] of [
     const clients = start("idle-clients.ts", `${port}`, scheme);
     const held = () => ask<{ bytes: number; open: number }>(plane, 0);
     // What a process needs for its work at all is there already.
-    await ask(clients, 1000);
+    await ask(clients, Math.ceil(count / 10));
     await ask(clients, 0);
     await eventually(async () => assert.equal((await held()).open, 0));
 
@@ -87,8 +92,8 @@ for (const [scheme, kilobytesMax] of [
         return now;
       });
     await ask(clients, count);
-    const first = await heldAll();
-    const each = (first.bytes - before.bytes) / count / 1024;
+    const full = await heldAll();
+    const each = (full.bytes - before.bytes) / count / 1024;
     assert.ok(each <= kilobytesMax, `${each.toFixed(1)} KB a connection`);
 
     let besideMs = Number.POSITIVE_INFINITY;
@@ -98,13 +103,12 @@ for (const [scheme, kilobytesMax] of [
     assert.ok(besideMs <= aloneMs * SLOWER_MAX, `${besideMs} ms beside them, ${aloneMs} ms alone`);
 
     // The allocator takes a round or two to find its size, a leak never does.
-    let last = first.bytes;
+    let last = full.bytes;
     for (let round = 2; ; round++) {
       await ask(clients, 0);
       await eventually(async () => assert.equal((await held()).open, 1));
       await ask(clients, count);
-      const { bytes, open: connections } = await held();
-      assert.equal(connections, count + 1);
+      const { bytes } = await heldAll();
       if (bytes <= last * GROWTH_MAX) return;
       assert.ok(round < LAST_ROUND, `${bytes} bytes after ${last}, in round ${round}`);
       last = bytes;
