@@ -161,6 +161,25 @@ test("RFC 9113 5.1: what is on its way to a stream that we answered early does n
   assert.equal(await replyTo(client, 101), "/ ");
 });
 
+test("H2-06 a client that asks on and on before it reads is read again when it does, and has every answer", async () => {
+  const large = Array.from({ length: 16 }, (_, i) => [`x-${i}`, "v".repeat(1000)]).flat();
+  site.handler = (exchange) => answer(exchange, 200, "hello", large);
+  const client = await site.connected();
+  client.send(settings([4, 2 ** 20]), grant(0, 2 ** 30));
+  client.socket.pause();
+  const requests = 1000;
+  for (let i = 0; i < requests; i++) {
+    client.send(headers(2 * i + 1, GET));
+    if (i % 20 === 0) await new Promise(setImmediate);
+  }
+  await sleep(50);
+  assert.ok(site.handled.length < requests, "far ahead of a client that does not read");
+  client.socket.resume();
+  await client.until(() => client.ended(2 * requests - 1), 20_000);
+  assert.equal(client.heads.length, requests);
+  assert.equal(site.handled.length, requests);
+});
+
 // --- The end of a connection.
 
 afterEach(async () => {
