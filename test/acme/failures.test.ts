@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { setTimeout as wait } from "node:timers/promises";
 import { readRetryAfter } from "../../src/acme/retry-after.ts";
 import type { Want } from "../../src/acme/tickets.ts";
 import type { AcmeOptions } from "../../src/model/resolver-settings.ts";
@@ -245,16 +244,19 @@ test("an order that outlasts its time limit is resumed, not repeated", async (t)
 });
 
 test("50 dead names do not keep a good one from its certificate, and the CA hears of none of the dead", async (t) => {
+  // Nobody knows of the dead before the good one is served.
+  const { promise: isServed, resolve: served } = Promise.withResolvers<void>();
   const network = {
     ...openNetwork,
-    addresses: async (name: string) => (name.startsWith("dead") ? [] : ["192.0.2.1"]),
+    addresses: async (name: string) => (name.startsWith("dead") ? isServed.then(() => []) : ["192.0.2.1"]),
   };
   const ca = await new FakeCa().listen(t);
   const options = resolverOptions({ caServer: ca.directory, storage: scratch(t) });
   const { acme, certificates } = await startAcme(t, { le: options }, { network });
   const dead = Array.from({ length: 50 }, (_, i) => want(`dead${i}.example.com`));
   acme.want([...dead, want("good.example.com")]);
-  await until(() => certificates().length === 1, 10_000);
+  await until(() => certificates().length === 1);
+  served();
   await until(() => acme.status().filter(({ state }) => state === "failed").length === 50);
   assert.match(acme.status()[0]!.reason, /dead0\.example\.com has no address in DNS yet/);
   assert.equal(ca.orders.length, 1);
@@ -262,16 +264,18 @@ test("50 dead names do not keep a good one from its certificate, and the CA hear
 
 test("50 names that the CA refuses do not delay a good one, and stay within the budget", async (t) => {
   const ca = await new FakeCa().listen(t);
+  const { promise: isServed, resolve: served } = Promise.withResolvers<void>();
   ca.validate = async (name) => {
     if (!name.startsWith("dead")) return undefined;
-    await wait(2000);
+    await isServed;
     return "connection refused";
   };
   const options = resolverOptions({ caServer: ca.directory, storage: scratch(t), preflight: false });
   const { acme, certificates } = await startAcme(t, { le: options });
   const dead = Array.from({ length: 50 }, (_, i) => want(`dead.shop${i}.com`));
   acme.want([...dead, want("good.example.com")]);
-  await until(() => certificates().length === 1, 10_000);
+  await until(() => certificates().length === 1);
+  served();
   await until(() => acme.status().filter(({ state }) => state === "failed").length === 50);
   assert.equal(ca.orders.length, 51);
 });
