@@ -62,7 +62,7 @@ test("maxConnections: connections over the limit are closed at once", async () =
   const { port, entryPoint } = await plane({ "transport.maxConnections": "2" });
   const kept = [connect(port, "127.0.0.1"), connect(port, "127.0.0.1")];
   while (entryPoint.open < 2) await wait(5);
-  assert.equal(await talk(port, GET).catch(() => ""), "");
+  assert.equal(await talk(port, GET, replies(1)).catch(() => ""), "");
   for (const socket of kept) socket.destroy();
 });
 
@@ -70,7 +70,7 @@ test("maxConnectionsPerIP: one address has no more connections than it may", asy
   const { port, entryPoint } = await plane({ "transport.maxConnectionsPerIP": "1" });
   const kept = connect(port, "127.0.0.1");
   while (entryPoint.open < 1) await wait(5);
-  assert.equal(await talk(port, GET).catch(() => ""), "");
+  assert.equal(await talk(port, GET, replies(1)).catch(() => ""), "");
   kept.destroy();
 });
 

@@ -72,11 +72,12 @@ test("tracing.addInternals: our own pages are traced too", async () => {
   assert.match(await collected([...flags, "--tracing.addInternals=true"], /"GET"/, "/ping"), /\/ping/);
 });
 
-test("metrics.otlp: serviceName, explicitBoundaries and the switches of labels", async () => {
+test("metrics.otlp: serviceName, resourceAttributes, explicitBoundaries and the switches of labels", async () => {
   const text = await collected(
     [
       ...METRICS,
       "--metrics.otlp.serviceName=house",
+      "--metrics.otlp.resourceAttributes.site=here",
       "--metrics.otlp.explicitBoundaries=0.123,0.456",
       "--metrics.otlp.addEntryPointsLabels=false",
       "--metrics.otlp.addRoutersLabels=true",
@@ -85,8 +86,18 @@ test("metrics.otlp: serviceName, explicitBoundaries and the switches of labels",
     /traefik_router_requests_total/,
   );
   assert.match(text, /"service\.name","value":\{"stringValue":"house"\}/);
+  assert.match(text, /"site","value":\{"stringValue":"here"\}/);
   assert.match(text, /"explicitBounds":\[0\.123,0\.456\]/);
   assert.doesNotMatch(text, /traefik_entrypoint_requests_total|traefik_service_requests_total/);
+});
+
+test("metrics.otlp.pushInterval: how often they are pushed", async () => {
+  await using collector = await startHttpCollector();
+  const endpoint = `--metrics.otlp.http.endpoint=http://127.0.0.1:${collector.port}`;
+  const flags = [endpoint, "--metrics.otlp.pushInterval=100ms"];
+  await using _ = await startProduct({ threads: 1, flags });
+  // Of itself it would be every ten seconds.
+  await eventually(() => assert.ok(collector.received.length >= 3), 15);
 });
 
 test("otlp tls: ca, cert, key and insecureSkipVerify", async () => {
