@@ -213,7 +213,10 @@ http:
   await eventually(() =>
     assert.equal(product.runtime.servers().find(({ service }) => service === "app@file")?.inFlight, 1),
   );
+  const begun = performance.now();
   await product.waybill.stop();
+  // Of itself it would be ten seconds.
+  assert.ok(performance.now() - begun < 9000);
   await assert.rejects(underWay);
   assert.ok(product.log.some(({ message }) => message === "requests were cut off after the grace time"));
 });
