@@ -101,7 +101,7 @@ export class Http2Connection implements FrameHandler, SettingsTaker, HoldingConn
   #requests: number;
   readonly #resets: Budget;
   readonly #idleFrames: Budget;
-  #inBlock: boolean;
+  #openBlock: number;
   #isPaused: boolean;
   /** Orderly: no more requests after those that are on their way, and then after those that are here. */
   #draining: boolean;
@@ -138,7 +138,7 @@ export class Http2Connection implements FrameHandler, SettingsTaker, HoldingConn
     this.#settingsTaken = false;
     this.#requests = 0;
     this.#resets = new Budget(limits, http2.streamResetBurst, http2.streamResetRate);
-    this.#inBlock = false;
+    this.#openBlock = 0;
     this.#isPaused = false;
     this.#draining = false;
     this.#leaving = false;
@@ -175,8 +175,8 @@ export class Http2Connection implements FrameHandler, SettingsTaker, HoldingConn
   readonly #onData = (chunk: Buffer): void => {
     this.#reader.take(chunk);
     if (this.#ended) return this.#discard(chunk.length);
-    const inBlock = this.#reader.isInBlock;
-    if (inBlock !== this.#inBlock) this.#limitBlock(inBlock);
+    const { openBlock } = this.#reader;
+    if (openBlock !== this.#openBlock) this.#limitBlock(openBlock);
     if (this.writer.waiting > UNREAD_MAX) this.#pauseReading();
   };
 
@@ -187,10 +187,10 @@ export class Http2Connection implements FrameHandler, SettingsTaker, HoldingConn
   }
 
   // A field block that does not end keeps all streams from being heard.
-  #limitBlock(inBlock: boolean): void {
-    this.#inBlock = inBlock;
+  #limitBlock(openBlock: number): void {
+    this.#openBlock = openBlock;
     const { settings } = this.site;
-    if (inBlock) this.#limitIn(settings.transport.respondingTimeouts.headerTimeout);
+    if (openBlock > 0) this.#limitIn(settings.transport.respondingTimeouts.headerTimeout);
     else if (this.#streams.size > 0) this.limitAtMs = Number.POSITIVE_INFINITY;
     else this.#rest();
   }
@@ -206,7 +206,7 @@ export class Http2Connection implements FrameHandler, SettingsTaker, HoldingConn
   #drainedSocket(): void {
     if (this.#isPaused && this.writer.waiting < UNREAD_MAX / 2) {
       this.#isPaused = false;
-      this.#limitBlock(this.#inBlock);
+      this.#limitBlock(this.#openBlock);
       this.#socket.resume();
     }
     this.sender.pump();
@@ -492,7 +492,7 @@ export class Http2Connection implements FrameHandler, SettingsTaker, HoldingConn
   /** No first request, or no next one, in time; a field block that does not end; bytes that nobody takes. */
   timedOut(): void {
     if (this.#ended || this.#isPaused) this.#socket.destroy();
-    else if (this.#inBlock) this.connectionError(ENHANCE_YOUR_CALM);
+    else if (this.#openBlock > 0) this.connectionError(ENHANCE_YOUR_CALM);
     else if (this.#requests === 0) this.#socket.destroy();
     else if (this.#streams.size === 0) this.drain();
   }

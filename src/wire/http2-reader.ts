@@ -75,6 +75,8 @@ export class FrameReader {
   /** Stream whose field block is not complete; 0 for none. */
   #blockStream: number;
   #blockEndsStream: boolean;
+  /** Blocks in pieces, so far. */
+  #blocks: number;
   #fragments: Buffer[];
   #blockBytes: number;
   #stopped: boolean;
@@ -97,14 +99,15 @@ export class FrameReader {
     this.#paddingLeft = 0;
     this.#blockStream = 0;
     this.#blockEndsStream = false;
+    this.#blocks = 0;
     this.#fragments = [];
     this.#blockBytes = 0;
     this.#stopped = false;
   }
 
-  /** A field block has begun and not ended: nothing else can come before the rest of it. */
-  get isInBlock(): boolean {
-    return this.#blockStream !== 0;
+  /** Number of the field block that has begun and not ended: nothing else can come before the rest of it. 0 for none. */
+  get openBlock(): number {
+    return this.#blockStream === 0 ? 0 : this.#blocks;
   }
 
   /** Whatever comes now is of no interest. */
@@ -300,6 +303,7 @@ export class FrameReader {
       return;
     }
     this.#blockStream = this.#stream;
+    this.#blocks++;
     this.#blockEndsStream = endStream;
     this.#blockBytes = 0;
     this.#gather(bytes, start, end);
