@@ -63,3 +63,18 @@ test("a body is read with its length and trailers", async () => {
   const reply = await ask({ ":method": "POST", ":path": "/" }, "body");
   assert.equal(reply.text, "got body");
 });
+
+for (const [accept, type, body] of [
+  ["application/json", "application/problem+json", /^\{"type":"about:blank",.*"status":414,.*\}\n$/],
+  ["text/html", "text/html; charset=utf-8", /^<!doctype html>.*<b>414<\/b>/s],
+  ["*/*", "text/plain; charset=utf-8", /^URI Too Long \(uri-too-long\)\n$/],
+] as const) {
+  test(`a request that is refused by its head is told why in the form that it asks for: ${accept}`, async () => {
+    const path = `/${"a".repeat(9000)}`;
+    const reply = await ask({ ":path": path, accept });
+    assert.deepEqual([reply.status, reply.headers["content-type"]], [414, type]);
+    assert.match(reply.text, body);
+    const head = await ask({ ":method": "HEAD", ":path": path, accept });
+    assert.deepEqual([head.status, head.text], [414, ""]);
+  });
+}
