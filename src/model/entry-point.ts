@@ -174,7 +174,7 @@ const http2 = group({
   }),
   streamWindow: size({ doc: "Unread bytes of one request body.", default: "64KiB", added: true }),
   connectionWindow: size({
-    doc: "Bytes of all bodies of a connection that may be under way. What waits is bounded by `streamWindow` for each.",
+    doc: "Bytes of all bodies of a connection that may be under way, at least the 64 KiB that HTTP/2 begins with. What waits is bounded by `streamWindow` for each.",
     default: "1MiB",
     added: true,
   }),
